@@ -1,0 +1,27 @@
+"""The machine that instructions and helpers act on: registers, frames, memory, environment, observers."""
+
+from pybpftime.machine.environment import Environment, HostEnvironment
+from pybpftime.machine.machine import Code, Effects, Machine, TailCall
+from pybpftime.machine.memory import Memory, Region, RegionKind
+from pybpftime.machine.observer import Observer
+from pybpftime.machine.stack import Frame
+from pybpftime.machine.strictness import LENIENT, LEVELS, LINUX, STRICT, Strictness
+
+__all__ = [
+    "LENIENT",
+    "LEVELS",
+    "LINUX",
+    "STRICT",
+    "Code",
+    "Effects",
+    "Environment",
+    "Frame",
+    "HostEnvironment",
+    "Machine",
+    "Memory",
+    "Observer",
+    "Region",
+    "RegionKind",
+    "Strictness",
+    "TailCall",
+]

@@ -1,0 +1,176 @@
+"""The machine: what an instruction or a helper can read and change, and nothing else.
+
+Registers, frames, memory and environment of one thread of execution.  The machine has no loop: an engine
+drives it, and lends it `call` so that helpers can call back into BPF code.
+
+Invariants:
+* registers hold integers in [0, 2**64), or None for "never written" where the level makes that a fault;
+* `frames` is never empty during a run, and r10 points behind the last byte of the top frame's stack;
+* transient regions (context, packet) belong to one run and are unmapped by the next `reset`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pybpftime.errors import Fault, FaultKind, InternalError, LimitExceeded
+from pybpftime.isa.algebra import IntAlgebra
+from pybpftime.machine.environment import Environment
+from pybpftime.machine.memory import Memory, Region, RegionKind
+from pybpftime.machine.observer import Observer
+from pybpftime.machine.pointers import NarrowPointerAlgebra, PointerAlgebra, TrackingMemory
+from pybpftime.machine.stack import FRAME_SIZE, MAX_DEPTH, Frame, Stack
+from pybpftime.machine.strictness import LINUX, Strictness
+
+REGISTERS = 11
+MAX_TAIL_CALLS = 33
+MAX_LOOPS = 8 << 20  # BPF_MAX_LOOPS of Linux: how often may_goto falls through in one run
+
+
+class TailCall(Exception):  # noqa: N818  # control flow between a helper and the engine, not an error
+    """Raised by bpf_tail_call: the engine goes on in `program`."""
+
+    def __init__(self, program: object) -> None:
+        super().__init__()
+        self.program = program
+
+
+@dataclass(slots=True)
+class Code:
+    """A program in the machine's code space: its slots are [start, end).
+
+    `region` is the opaque region whose addresses stand for its instructions, 8 bytes a slot: function pointers.
+    """
+
+    program: Any
+    start: int
+    end: int
+    region: Region
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a run did to the world besides memory and r0; a fresh one for every run."""
+
+    printk: list[str] = field(default_factory=list)
+    redirect: tuple[str, int] | None = None
+    records: dict[str, Any] = field(default_factory=dict)
+
+
+class Machine:
+    """State of one thread of execution.  `context` is the object behind r1, made by a program type."""
+
+    def __init__(
+        self,
+        memory: Memory | None = None,
+        strictness: Strictness = LINUX,
+        environment: Environment | None = None,
+        *,
+        max_depth: int = MAX_DEPTH,
+        frame_size: int = FRAME_SIZE,
+    ) -> None:
+        self.memory = new_memory(strictness) if memory is None else memory
+        self.strictness = strictness
+        self.environment = Environment() if environment is None else environment
+        self.max_depth = max_depth
+        self.registers: list[int | None] = [0] * REGISTERS
+        self.frames: list[Frame] = []
+        self.stack = Stack(self.memory, strictness, frame_size)
+        self.code: list[Code] = []
+        self.context: Any = None
+        self.effects = Effects()
+        self.tail_calls = 0
+        self.held_lock: int | None = None
+        self.loop_budget = MAX_LOOPS
+        self.observers: tuple[Observer, ...] = ()
+        self.call: Callable[[int, Sequence[int]], int] = _no_engine
+
+    def algebra(self, width: int) -> IntAlgebra:
+        """The algebra to compute in: plain integers, or at the strict level integers that know pointers."""
+        if not self.strictness.tracked_pointers:
+            return IntAlgebra(width)
+        return PointerAlgebra(self.memory) if width == 64 else NarrowPointerAlgebra(self.memory)
+
+    @property
+    def unset(self) -> int | None:
+        """What a register holds that was never written: None where reading it is a fault, else 0."""
+        return None if self.strictness.uninitialised_register else 0
+
+    def reset(self, entry: int, arguments: Sequence[int]) -> None:
+        """Begin a run at `entry`: arguments in r1..., the others unset, one empty frame, fresh effects."""
+        for frame in self.frames:
+            self.stack.close(frame.stack)
+        self.frames.clear()
+        self.effects = Effects()
+        self.tail_calls = 0
+        self.held_lock = None
+        self.loop_budget = MAX_LOOPS
+        unset = self.unset
+        self.registers[:] = [unset, *arguments, *([unset] * (REGISTERS - 1 - len(arguments)))]
+        self.push_frame(entry, None)
+
+    def push_frame(self, entry: int, return_pc: int | None) -> None:
+        """Enter a function: save r6 to r10, give it its own stack.  LimitExceeded beyond `max_depth` frames."""
+        depth = len(self.frames)
+        if depth == self.max_depth:
+            raise LimitExceeded(f"call depth is limited to {self.max_depth} frames", limit="depth", amount=self.max_depth)
+        registers = self.registers
+        stack = self.stack.open(depth)
+        self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack))
+        registers[6:10] = [self.unset] * 4
+        registers[10] = stack.base + self.stack.frame_size
+
+    def pop_frame(self) -> int | None:
+        """Leave a function: restore r6 to r10, unset r1 to r5, close its stack.  Returns the pc to go on at."""
+        frame = self.frames.pop()
+        self.stack.close(frame.stack)
+        self.registers[6:] = frame.saved
+        self.registers[1:6] = [self.unset] * 5
+        return frame.return_pc
+
+    def add_code(self, program: Any, length: int, name: str) -> Code:
+        """Give `program` the next `length` slots of the code space."""
+        start = self.code[-1].end if self.code else 0
+        region = Region(RegionKind.CODE, f"code of {name}", bytearray(), readable=False, writable=False)
+        self.memory.map(region)
+        code = Code(program, start, start + length, region)
+        region.owner = code
+        self.code.append(code)
+        return code
+
+    def locate(self, pc: int) -> tuple[Code, int]:
+        """The program at `pc` and the slot in it."""
+        code = self.code[bisect_right(self.code, pc, key=lambda code: code.start) - 1]
+        return code, pc - code.start
+
+    def code_pc(self, address: int) -> int:
+        """The pc that a function or jump-table address stands for; Fault when it is none."""
+        region = self.memory.find(address)
+        if region is None or region.kind is not RegionKind.CODE or not isinstance(region.owner, Code):
+            raise Fault(FaultKind.CALL, f"{self.memory.describe(address)} is not the address of a function", address=address)
+        code, offset = region.owner, address - region.base
+        if offset % 8 or offset // 8 >= code.end - code.start:
+            raise Fault(FaultKind.CALL, f"{self.memory.describe(address)} is not the address of an instruction", address=address)
+        return code.start + offset // 8
+
+    def code_address(self, pc: int) -> int:
+        """The address that stands for the instruction at `pc`."""
+        code, slot = self.locate(pc)
+        return code.region.base + 8 * slot
+
+    def is_pointer(self, value: int) -> bool:
+        """Whether `value` is an address of a mapped region rather than a number."""
+        return self.memory.find(value) is not None
+
+
+def new_memory(strictness: Strictness) -> Memory:
+    """An empty address space with the rules of a level."""
+    kind = TrackingMemory if strictness.tracked_pointers else Memory
+    return kind(aligned_atomics=strictness.unaligned_atomic)
+
+
+def _no_engine(address: int, arguments: Sequence[int]) -> int:
+    raise InternalError(f"no engine is running that could call {address:#x}")

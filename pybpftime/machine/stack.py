@@ -1,0 +1,122 @@
+"""Stack frames: 512 bytes of memory for every function call, one region per depth.
+
+A frame's region is mapped once and closed (no byte accessible) when its function returns, so that a pointer
+into a dead frame faults instead of reading what a later call left there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pybpftime.errors import Fault, FaultKind
+from pybpftime.machine.memory import Memory, Region, RegionKind
+from pybpftime.machine.strictness import Strictness
+
+FRAME_SIZE = 512
+MAX_DEPTH = 8
+
+
+@dataclass(slots=True)
+class Frame:
+    """One active function call.
+
+    `return_pc` is where the caller goes on, None when the caller is not BPF code (the start of a run, a
+    callback); `saved` holds the caller's r6 to r10; `stack` is this function's memory; `entry` its first pc.
+    """
+
+    entry: int
+    return_pc: int | None
+    saved: tuple[int | None, ...]
+    stack: Region
+
+
+class StackRegion(Region):
+    """A stack frame; places in it are told relative to the frame pointer r10, which points behind the last byte."""
+
+    __slots__ = ()
+
+    def describe(self, offset: int) -> str:
+        return f"{self.name}{offset - len(self.data):+d}"
+
+
+class TrackedStack(StackRegion):
+    """A stack that knows which bytes were written: the strict rules fault on reading others."""
+
+    __slots__ = ("written",)
+
+    def __init__(self, kind: RegionKind, name: str, data: bytearray, *, aligned: bool) -> None:
+        super().__init__(kind, name, data, aligned=aligned)
+        self.written = bytearray(len(data))
+
+    def load(self, offset: int, size: int) -> int:
+        value = super().load(offset, size)
+        self._require_written(offset, size, "load")
+        return value
+
+    def store(self, offset: int, size: int, value: int) -> None:
+        super().store(offset, size, value)
+        self.written[offset : offset + size] = b"\1" * size
+
+    def read(self, offset: int, length: int) -> bytes:
+        content = super().read(offset, length)
+        self._require_written(offset, length, "read")
+        return content
+
+    def write(self, offset: int, content: bytes) -> None:
+        super().write(offset, content)
+        self.written[offset : offset + len(content)] = b"\1" * len(content)
+
+    def _require_written(self, offset: int, size: int, access: str) -> None:
+        hole = self.written.find(0, offset, offset + size)
+        if hole >= 0:
+            reason = f"{access} of {size} byte{'s' * (size != 1)} at {self.describe(offset)}: "
+            raise Fault(
+                FaultKind.UNINITIALISED,
+                f"{reason}the byte at {hole - len(self.data):+d} was never written",
+                address=self.base + offset, size=size, region=self.name,
+            )  # fmt: skip
+
+
+class Stack:
+    """The frames' memory, depth by depth, in the address space of one machine."""
+
+    __slots__ = ("_memory", "_regions", "_strictness", "frame_size")
+
+    def __init__(self, memory: Memory, strictness: Strictness, frame_size: int = FRAME_SIZE) -> None:
+        self._memory = memory
+        self._strictness = strictness
+        self._regions: list[Region] = []
+        self.frame_size = frame_size
+
+    def open(self, depth: int) -> Region:
+        """The region of the frame at `depth` (0 for the entry function), zeroed and accessible."""
+        if depth == len(self._regions):
+            self._regions.append(self._new_region(depth))
+        region = self._regions[depth]
+        region.data[:] = bytes(self.frame_size)
+        if isinstance(region, TrackedStack):
+            region.written[:] = bytes(self.frame_size)
+        region.start, region.end = 0, self.frame_size
+        return region
+
+    def close(self, region: Region) -> None:
+        """The frame's function returned: from now on every access to the region faults."""
+        region.start = region.end = self.frame_size
+
+    def release(self) -> None:
+        """Give the regions back to the address space."""
+        for region in self._regions:
+            self._memory.unmap(region)
+        self._regions.clear()
+
+    def _new_region(self, depth: int) -> Region:
+        name = "stack" if depth == 0 else f"stack of call {depth}"
+        aligned = self._strictness.unaligned_stack_and_context
+        data = bytearray(self.frame_size)
+        region: Region
+        if self._strictness.uninitialised_stack:
+            region = TrackedStack(RegionKind.STACK, name, data, aligned=aligned)
+        else:
+            region = StackRegion(RegionKind.STACK, name, data, aligned=aligned)
+        self._memory.map(region)
+        return region

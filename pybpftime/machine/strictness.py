@@ -1,0 +1,35 @@
+"""How strict the machine is: one table, check by level.
+
+Region bounds and permissions are no entry of it: they are never relaxed.  `linux` does what a program may do
+after the kernel's verifier let it in (for a privileged user, on x86-64); `strict` faults on everything that is
+undefined or unportable; `lenient` gives every operation the result that RFC 9669 gives it, for programs that no
+verifier ever saw.  See docs/decisions/ for the kernel functions behind each entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """One column of the table; True means that the deed is a Fault (for the last two: see their comments)."""
+
+    name: str
+    uninitialised_register: bool  # reading a register never written, or r0 unset at exit; else it reads as 0
+    uninitialised_stack: bool  # reading a stack byte never written; else it reads as 0
+    unaligned_stack_and_context: bool
+    unaligned_memory: bool  # map values, packets, other memory; Linux leaves this to the host, x86-64 allows it
+    unaligned_atomic: bool
+    untrusted_load: bool  # load through an untrusted BTF pointer that faults; else it reads 0
+    tracked_pointers: bool  # a pointer stored to a map, returned, or mixed into a scalar
+    refused_constants: bool  # immediate shift >= width and division by immediate 0 are refused at load
+
+
+#                                   uninit  uninit  stack,  memory  atomic  untrust pointer constants
+#                                   reg     stack   context align   align   load    track   refused
+LENIENT = Strictness("lenient",     False,  False,  False,  False,  False,  True,   False,  False)  # fmt: skip
+LINUX   = Strictness("linux",       True,   False,  True,   False,  True,   False,  False,  True)  # fmt: skip # noqa: E221
+STRICT  = Strictness("strict",      True,   True,   True,   True,   True,   True,   True,   True)  # fmt: skip # noqa: E221
+
+LEVELS = {level.name: level for level in (LENIENT, LINUX, STRICT)}
