@@ -1,0 +1,48 @@
+"""Maps: one class for each map type, over one slab of storage for each map.
+
+    create_map(MapSpec("counts", MapType.BPF_MAP_TYPE_HASH, key_size=4, value_size=8, max_entries=1024))
+
+`MAP_KINDS` says which operations each type has, for the verifier and for helpers; `Map` has the two sides of a
+map, that of programs and that of user space; docs/reference/layout.md describes the slab.
+"""
+
+from __future__ import annotations
+
+from pybpftime.maps.array import ArrayMap, PerCpuArrayMap
+from pybpftime.maps.errors import Errno, MapError
+from pybpftime.maps.hash import HashMap, PerCpuHashMap
+from pybpftime.maps.kinds import MAP_KINDS, MapKind, Operation, illegal
+from pybpftime.maps.lru import LruHashMap
+from pybpftime.maps.map import Map, Value, create_map
+from pybpftime.maps.perf_event_array import PerfBuffer, PerfEventArray, PerfRecord
+from pybpftime.maps.prog_array import ProgramArray
+from pybpftime.maps.ringbuf import RingBuffer
+from pybpftime.maps.slab import Slab
+from pybpftime.maps.spec import MapSpec, like_libbpf
+from pybpftime.maps.stack_trace import StackTraceMap
+
+__all__ = [
+    "MAP_KINDS",
+    "ArrayMap",
+    "Errno",
+    "HashMap",
+    "LruHashMap",
+    "Map",
+    "MapError",
+    "MapKind",
+    "MapSpec",
+    "Operation",
+    "PerCpuArrayMap",
+    "PerCpuHashMap",
+    "PerfBuffer",
+    "PerfEventArray",
+    "PerfRecord",
+    "ProgramArray",
+    "RingBuffer",
+    "Slab",
+    "StackTraceMap",
+    "Value",
+    "create_map",
+    "illegal",
+    "like_libbpf",
+]
