@@ -1,0 +1,192 @@
+"""The table of program types, held against libbpf's names and the kernel's verifier."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from program.contexts_support import accepts, assembled, load, need_kernel
+
+from pybpftime.errors import FaultKind, HostError, InputError, InternalError
+from pybpftime.kernel import KernelRejection
+from pybpftime.program.types import (
+    PROGRAM_TYPES,
+    ContextKind,
+    ContextLayout,
+    Field,
+    ProgramTypeInfo,
+    Verdict,
+    program_type,
+)
+from pybpftime.program.types.layouts import SK_BUFF, XDP_MD
+from pybpftime.uapi import AttachType, ProgramType
+
+P = ProgramType
+TYPES = list(PROGRAM_TYPES)
+
+
+def test_every_type_has_a_row_in_the_order_of_the_uapi() -> None:
+    assert list(ProgramType) == TYPES
+    assert [info.type for info in PROGRAM_TYPES.values()] == TYPES
+    assert len({info.name for info in PROGRAM_TYPES.values()}) == len(TYPES)
+    for info in PROGRAM_TYPES.values():
+        assert (info.context is None) == bool(info.not_served), info.name
+        assert info.takes_packet == (info.context in (ContextKind.XDP, ContextKind.SKB)), info.name
+
+
+def test_names_are_those_of_libbpf() -> None:
+    path = ctypes.util.find_library("bpf")
+    if path is None:
+        pytest.skip("needs libbpf")
+    function = ctypes.CDLL(path).libbpf_bpf_prog_type_str
+    function.restype = ctypes.c_char_p
+    for info in list(PROGRAM_TYPES.values())[1:]:
+        name = function(info.type.value)
+        assert name is None or name.decode() == info.name  # None: newer than that libbpf
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("xdp", P.BPF_PROG_TYPE_XDP),
+        ("BPF_PROG_TYPE_XDP", P.BPF_PROG_TYPE_XDP),
+        (" Tc ", P.BPF_PROG_TYPE_SCHED_CLS),
+        ("uretprobe", P.BPF_PROG_TYPE_KPROBE),
+        ("raw", P.BPF_PROG_TYPE_UNSPEC),
+        (P.BPF_PROG_TYPE_LSM, P.BPF_PROG_TYPE_LSM),
+    ],
+)
+def test_a_type_is_found_by_its_names(name: str | ProgramType, expected: ProgramType) -> None:
+    assert program_type(name) is expected
+
+
+def test_a_name_that_is_no_type_is_refused_with_near_ones() -> None:
+    with pytest.raises(InputError, match=r"no program type named 'sched_clss'; is it .*sched_cls"):
+        program_type("sched_clss")
+    with pytest.raises(InputError, match=r"is it .*xdp"):
+        program_type("")
+
+
+@pytest.mark.parametrize(
+    ("name", "r0", "verdict"),
+    [
+        ("xdp", 2, Verdict(2, "XDP_PASS")),
+        ("xdp", 0xFFFF_FFFF_0000_0003, Verdict(3, "XDP_TX")),
+        ("xdp", 77, Verdict(77)),
+        ("tc", 0xFFFF_FFFF, Verdict(-1, "TC_ACT_UNSPEC")),
+        ("tc", 2, Verdict(2, "TC_ACT_SHOT")),
+        ("tc", 2 << 28 | 5, Verdict(2 << 28 | 5, "TC_ACT_GOTO_CHAIN(5)")),
+        ("tc", 1 << 28, Verdict(1 << 28, "TC_ACT_JUMP(0)")),
+        ("tc", 9, Verdict(9)),
+        ("socket_filter", 0x1_0000_0000, Verdict(0, "drop")),
+        ("socket_filter", 64, Verdict(64, "accept")),
+        ("cgroup_skb", 1, Verdict(1, "allow")),
+        ("kprobe", (1 << 64) - 1, Verdict(0xFFFF_FFFF)),
+        ("lsm", 0xFFFF_FFFF, Verdict(-1)),
+        ("raw", (1 << 64) - 1, Verdict((1 << 64) - 1)),
+        ("lwt_xmit", 128, Verdict(128, "BPF_LWT_REROUTE")),
+    ],
+)
+def test_verdicts(name: str, r0: int, verdict: Verdict) -> None:
+    assert PROGRAM_TYPES[program_type(name)].verdict(r0) == verdict
+    assert str(verdict) == (verdict.name or str(verdict.value))
+
+
+@pytest.mark.parametrize("row", PROGRAM_TYPES.values(), ids=lambda row: row.name)
+def test_allowed_return_values_are_those_of_the_verifier(row: ProgramTypeInfo) -> None:
+    need_kernel()
+    attach_types = (None, *row.returns.allowed_at)
+    compared = 0
+    for attach_type in attach_types:
+        try:
+            with load(row.type, assembled(["r0 = 1", "exit"]), attach_type):
+                pass
+        except KernelRejection as error:
+            if "At program exit" not in error.log:
+                continue
+        except HostError:
+            continue  # needs something of the kernel to attach to
+        allowed = row.returns.allowed_range(attach_type)
+        for value in (-1, 0, 1, 2, 3, 4, 1 << 32):
+            code = assembled([f"r0 = {value} ll", "exit"])
+            assert accepts(row.type, code, attach_type) == (allowed is None or value in allowed), (attach_type, value)
+            compared += 1
+    if row.type in (P.BPF_PROG_TYPE_XDP, P.BPF_PROG_TYPE_CGROUP_SKB, P.BPF_PROG_TYPE_CGROUP_SOCK_ADDR):
+        assert compared
+
+
+def test_attach_types_without_a_range_of_their_own_have_that_of_the_type() -> None:
+    returns = PROGRAM_TYPES[P.BPF_PROG_TYPE_CGROUP_SKB].returns
+    assert returns.allowed_range(AttachType.BPF_CGROUP_INET_INGRESS) == range(2)
+    assert returns.allowed_range(AttachType.BPF_CGROUP_INET_EGRESS) == range(4)
+
+
+# --- layouts ----------------------------------------------------------------------------------------------------------
+
+LAYOUTS = [info.layout for info in PROGRAM_TYPES.values() if info.layout is not None]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_fields_lie_in_order_inside_the_structure(layout: ContextLayout) -> None:
+    end = 0
+    for field in layout.fields:
+        assert field.offset >= end
+        end = field.end
+        assert layout.field(field.name) is field
+        assert field.name in layout
+        assert layout.field_at(field.offset) is layout.field_at(end - 1) is field
+    assert end <= layout.size
+
+
+@given(
+    st.sampled_from(LAYOUTS), st.integers(-10, 300), st.sampled_from((1, 2, 4, 8)), st.sampled_from(("load", "store"))
+)
+def test_the_tables_and_the_reasons_agree(layout: ContextLayout, offset: int, size: int, access: str) -> None:
+    table = layout.loads if access == "load" else layout.stores
+    objection = layout.objection(offset, size, access)
+    assert (objection is None) == ((offset, size) in table)
+    if objection is None:
+        assert table[offset, size] is layout.field_at(offset)
+
+
+@pytest.mark.parametrize(
+    ("layout", "offset", "size", "access", "kind", "words"),
+    [
+        (XDP_MD, 24, 4, "load", FaultKind.MEMORY, "outside struct xdp_md"),
+        (XDP_MD, -4, 4, "load", FaultKind.MEMORY, "outside"),
+        (XDP_MD, 0, 8, "load", FaultKind.PERMISSION, "a load of field data has 4 bytes"),
+        (XDP_MD, 0, 4, "store", FaultKind.PERMISSION, "may not store field data (it is read-only)"),
+        (XDP_MD, 20, 4, "load", FaultKind.PERMISSION, "may not load field egress_ifindex"),
+        (SK_BUFF, 182, 1, "load", FaultKind.PERMISSION, "padding"),
+        (SK_BUFF, 50, 4, "load", FaultKind.ALIGNMENT, "aligned"),
+        (SK_BUFF, 64, 8, "load", FaultKind.PERMISSION, "reaches beyond field cb"),
+        (SK_BUFF, 8, 8, "load", FaultKind.PERMISSION, "has 1, 2 or 4 bytes"),
+    ],
+)
+def test_a_refusal_names_field_and_rule(
+    layout: ContextLayout, offset: int, size: int, access: str, kind: FaultKind, words: str
+) -> None:
+    objection = layout.objection(offset, size, access)
+    assert objection is not None
+    assert objection[0] is kind
+    assert words in objection[1]
+
+
+def test_what_fields_say_of_themselves() -> None:
+    layout = PROGRAM_TYPES[P.BPF_PROG_TYPE_SCHED_CLS].layout
+    assert layout is not None
+    mark, cb, data = layout.field("mark"), layout.field("cb"), layout.field("data")
+    assert (mark.readable, mark.writable, mark.narrow_loads_ok, mark.stores) == (True, True, True, (4,))
+    assert cb.stores == (1, 2, 4, 8)
+    assert (data.writable, data.narrow_loads_ok) == (False, False)
+    assert Field("x", 0, 4).readable is False
+    assert SK_BUFF.place(52) == "__sk_buff.cb+4"
+    assert SK_BUFF.place(200) == "__sk_buff+200"
+
+
+def test_permissions_for_a_field_that_is_not_there_are_our_bug() -> None:
+    with pytest.raises(InternalError, match="nosuch"):
+        XDP_MD.allowing(writable=("nosuch",))
