@@ -191,7 +191,7 @@ def _unary_rows() -> Iterator[Row]:
             yield Row(
                 name=f"{name}_reg", opcode=0xB8 | klass, form=Form.UNARY, fixed={"offset": bits, "imm": 0},
                 pseudo_c=f"{{dst{r}}} = {text}", mnemonic=f"{name} {{dst}}, {{src}}", section="4.1", groups=group,
-                meaning=f"dst = {'(s%d)' % bits if bits else ''}src", operand="src_reg", width=width,
+                meaning=f"dst = (s{bits})src" if bits else "dst = src", operand="src_reg", width=width,
                 compute=sign_extended(bits) if bits else move, reads=("src",), writes=("dst",),
             )  # fmt: skip
         yield Row(

@@ -117,7 +117,8 @@ def decode_program(code: bytes, *, big_endian: bool = False) -> tuple[Instructio
     8, a wide instruction is cut off, or its second slot has a field other than imm that is not zero.
     """
     if len(code) % SLOT_BYTES:
-        raise InputError(f"{len(code)} bytes of code are no multiple of {SLOT_BYTES}", instruction=len(code) // SLOT_BYTES)
+        reason = f"{len(code)} bytes of code are no multiple of {SLOT_BYTES}"
+        raise InputError(reason, instruction=len(code) // SLOT_BYTES)
     layout = _LAYOUT[big_endian]
     program: list[Instruction | None] = []
     slots = layout.iter_unpack(code)
@@ -134,11 +135,13 @@ def decode_program(code: bytes, *, big_endian: bool = False) -> tuple[Instructio
 
 def _second_slot(slot: tuple[int, int, int, int] | None, index: int) -> int:
     if slot is None:
-        raise InputError("the program ends in the middle of a wide instruction (its second slot is missing)", instruction=index)
+        reason = "the program ends in the middle of a wide instruction (its second slot is missing)"
+        raise InputError(reason, instruction=index)
     opcode, registers, offset, imm = slot
     for name, value in (("opcode", opcode), ("registers", registers), ("offset", offset)):
         if value:
-            raise InputError(f"second slot of a wide instruction: {name} is {value:#x} and must be 0", instruction=index)
+            reason = f"second slot of a wide instruction: {name} is {value:#x} and must be 0"
+            raise InputError(reason, instruction=index)
     return imm
 
 

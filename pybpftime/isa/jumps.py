@@ -144,9 +144,16 @@ def _control_rows() -> Iterator[Row]:
         meaning="PC += offset once the loop budget is spent", operand="offset", origin="Linux 6.9",
     )  # fmt: skip
     calls = (
-        ("call_helper", 0, Form.CALL_HELPER, "call {imm}", "call {imm}", "r0 = helper function imm (r1 to r5)"),
+        ("call_helper", 0, Form.CALL_HELPER, "call {helper}", "call {helper}", "r0 = helper function imm (r1 to r5)"),
         ("call_local", 1, Form.CALL_LOCAL, "call {call}", "call local {call}", "call the function at PC + imm"),
-        ("call_btf", 2, Form.CALL_BTF, "call kfunc {imm}", "call runtime {imm}", "r0 = function with BTF id imm (r1 to r5)"),
+        (
+            "call_btf",
+            2,
+            Form.CALL_BTF,
+            "call kfunc {kfunc}{module}",
+            "call runtime {kfunc}{module}",
+            "r0 = function with BTF id imm (r1 to r5)",
+        ),
     )
     for name, src_reg, form, pseudo_c, mnemonic, meaning in calls:
         # The offset of a call by BTF id selects the BTF of a module (Linux 5.17, bpf_kfunc_desc); else it is unused.

@@ -45,9 +45,10 @@ def _load_and_store_rows() -> Iterator[Row]:
         common: dict[str, Any] = {"size": size.size, "groups": frozenset({GROUPS[size]})}
         yield Row(
             name=f"ldx{letter}", opcode=Class.LDX | Mode.MEM | size, form=Form.LOAD, fixed={"imm": 0},
-            pseudo_c=f"{{dst{r}}} = *(u{bits} *)({{src}} {{offset}})", mnemonic=f"ldx{letter} {{dst}}, [{{src}}{{offset}}]",
-            section="5.1", meaning=f"dst = *(u{bits} *)(src + offset)", compute=zero_extended, reads=("src",),
-            writes=("dst",), **common,
+            pseudo_c=f"{{dst{r}}} = *(u{bits} *)({{src}} {{offset}})",
+            mnemonic=f"ldx{letter} {{dst}}, [{{src}}{{offset}}]", section="5.1",
+            meaning=f"dst = *(u{bits} *)(src + offset)", compute=zero_extended, reads=("src",), writes=("dst",),
+            **common,
         )  # fmt: skip
         yield Row(
             name=f"st{letter}", opcode=Class.ST | Mode.MEM | size, form=Form.STORE, fixed={"src_reg": 0},
@@ -56,8 +57,9 @@ def _load_and_store_rows() -> Iterator[Row]:
         )  # fmt: skip
         yield Row(
             name=f"stx{letter}", opcode=Class.STX | Mode.MEM | size, form=Form.STORE, fixed={"imm": 0},
-            pseudo_c=f"*(u{bits} *)({{dst}} {{offset}}) = {{src{r}}}", mnemonic=f"stx{letter} [{{dst}}{{offset}}], {{src}}",
-            section="5.1", meaning=f"*(u{bits} *)(dst + offset) = src", operand="src_reg", reads=("dst", "src"), **common,
+            pseudo_c=f"*(u{bits} *)({{dst}} {{offset}}) = {{src{r}}}",
+            mnemonic=f"stx{letter} [{{dst}}{{offset}}], {{src}}", section="5.1",
+            meaning=f"*(u{bits} *)(dst + offset) = src", operand="src_reg", reads=("dst", "src"), **common,
         )  # fmt: skip
         if size is not Size.DW:
             yield Row(

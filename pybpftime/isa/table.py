@@ -56,11 +56,12 @@ def _no_row(instruction: Instruction, candidates: tuple[Row, ...]) -> InputError
     def wrong_fields(row: Row) -> list[str]:
         return [field for field, value in row.fixed.items() if getattr(instruction, field) != value]
 
-    nearest = min(candidates, key=lambda row: len(wrong_fields(row)))
+    keys = {field for field in candidates[0].fixed if len({row.fixed.get(field) for row in candidates} - {None}) > 1}
+    nearest = min(candidates, key=lambda row: (len(keys.intersection(wrong_fields(row))), len(wrong_fields(row))))
     field = wrong_fields(nearest)[0]
-    rivals = [row for row in candidates if wrong_fields(row) == [field]]
+    rivals = [row for row in candidates if wrong_fields(row) == wrong_fields(nearest)]
     choices = sorted({row.fixed[field] for row in rivals})
-    allowed = " or ".join(f"{value:#x}" if value > 9 else str(value) for value in choices) if choices else "0"
+    allowed = " or ".join(f"{value:#x}" if value > 9 else str(value) for value in choices)
     value = getattr(instruction, field)
     kind = nearest.name if len(rivals) < 2 else f"opcode {instruction.opcode:#04x}"
     return InputError(f"{kind}: {field} is {value:#x} and must be {allowed}")

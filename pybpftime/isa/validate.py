@@ -54,7 +54,8 @@ def _check_target(program: Sequence[Instruction | None], index: int, instruction
     target = index + 1 + offset
     what = "jump" if row.jumps else "function"
     if not 0 <= target < len(program):
-        raise InputError(f"{row.name}: {field} {offset:+d} leads to {what} target {target}, outside the program (0 to {len(program) - 1})")
+        where = f"{what} target {target}, outside the program (0 to {len(program) - 1})"
+        raise InputError(f"{row.name}: {field} {offset:+d} leads to {where}")
     if program[target] is None:
         raise InputError(f"{row.name}: {field} {offset:+d} leads into the middle of the wide instruction {target - 1}")
 

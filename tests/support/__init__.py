@@ -1,0 +1,1 @@
+"""What test files of several folders share; imported as `support` (pytest's `pythonpath` names the tests folder)."""
