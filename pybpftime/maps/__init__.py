@@ -8,18 +8,38 @@ map, that of programs and that of user space; docs/reference/layout.md describes
 
 from __future__ import annotations
 
-from pybpftime.maps.array import ArrayMap, PerCpuArrayMap
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from pybpftime.maps.errors import Errno, MapError
-from pybpftime.maps.hash import HashMap, PerCpuHashMap
 from pybpftime.maps.kinds import MAP_KINDS, MapKind, Operation, illegal
-from pybpftime.maps.lru import LruHashMap
 from pybpftime.maps.map import Map, Value, create_map
-from pybpftime.maps.perf_event_array import PerfBuffer, PerfEventArray, PerfRecord
-from pybpftime.maps.prog_array import ProgramArray
-from pybpftime.maps.ringbuf import RingBuffer
 from pybpftime.maps.slab import Slab
 from pybpftime.maps.spec import MapSpec, like_libbpf
-from pybpftime.maps.stack_trace import StackTraceMap
+
+if TYPE_CHECKING:
+    from pybpftime.maps.array import ArrayMap, PerCpuArrayMap
+    from pybpftime.maps.hash import HashMap, PerCpuHashMap
+    from pybpftime.maps.lru import LruHashMap
+    from pybpftime.maps.perf_event_array import PerfBuffer, PerfEventArray, PerfRecord
+    from pybpftime.maps.prog_array import ProgramArray
+    from pybpftime.maps.ringbuf import RingBuffer
+    from pybpftime.maps.stack_trace import StackTraceMap
+
+# The classes of single types, imported when they are asked for: a program without maps loads none of them.
+_HOMES = {
+    "ArrayMap": "array",
+    "HashMap": "hash",
+    "LruHashMap": "lru",
+    "PerCpuArrayMap": "array",
+    "PerCpuHashMap": "hash",
+    "PerfBuffer": "perf_event_array",
+    "PerfEventArray": "perf_event_array",
+    "PerfRecord": "perf_event_array",
+    "ProgramArray": "prog_array",
+    "RingBuffer": "ringbuf",
+    "StackTraceMap": "stack_trace",
+}
 
 __all__ = [
     "MAP_KINDS",
@@ -46,3 +66,9 @@ __all__ = [
     "illegal",
     "like_libbpf",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

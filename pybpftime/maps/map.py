@@ -8,7 +8,7 @@ addresses in the machine's memory.  *User space* has what bpf(2) offers: `lookup
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from pybpftime.errors import InputError, InternalError
@@ -291,7 +291,7 @@ class Map:
 
 
 MAP_CLASSES: dict[MapType, type[Map]] = {}
-"""The class behind each kind, filled by `map_type` when the modules of this package are imported."""
+"""The class behind each kind, filled by `map_type` when `map_classes` imports the modules that have them."""
 
 _Class = TypeVar("_Class", bound=type[Map])
 
@@ -312,4 +312,11 @@ def map_type(number: MapType) -> Callable[[_Class], _Class]:
 def create_map(spec: MapSpec, cpu_count: int = 1, *, storage: memoryview | None = None, seed: int = 0) -> Map:
     """The live map that `spec` describes, with its initial contents.  InputError for what Linux would refuse."""
     check(spec)
-    return MAP_CLASSES[spec.type](spec, cpu_count=cpu_count, storage=storage, seed=seed)
+    return map_classes()[spec.type](spec, cpu_count=cpu_count, storage=storage, seed=seed)
+
+
+def map_classes() -> Mapping[MapType, type[Map]]:
+    """The class of every map type that has one."""
+    from pybpftime.maps import array, hash, lru, perf_event_array, prog_array, ringbuf, stack_trace  # noqa: F401
+
+    return MAP_CLASSES

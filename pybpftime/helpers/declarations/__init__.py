@@ -1,0 +1,47 @@
+"""What every helper is: name, number, arguments, result and who may call it.  No machine is imported here.
+
+`DECLARATIONS` holds the helpers that are declared in full, by id; `KNOWN` the names of all that Linux has.  The
+verifier, the running machine, the documentation and the command line read the same declarations.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pybpftime.helpers.declarations.declaration import (
+    FIRST_USER_ID,
+    HelperDeclaration,
+    Parameter,
+    declarations_of,
+    helper,
+)
+from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, ResultRole, Role
+
+if TYPE_CHECKING:
+    from pybpftime.helpers.declarations.families import DECLARATIONS, FAMILIES
+    from pybpftime.helpers.declarations.known import KNOWN
+
+# Imported when they are asked for: a runtime with a few helpers of its own loads none of Linux's.
+_HOMES = {"DECLARATIONS": "families", "FAMILIES": "families", "KNOWN": "known"}
+
+__all__ = [
+    "DECLARATIONS",
+    "FAMILIES",
+    "FIRST_USER_ID",
+    "KNOWN",
+    "ArgumentKind",
+    "HelperDeclaration",
+    "Parameter",
+    "ResultKind",
+    "ResultRole",
+    "Role",
+    "declarations_of",
+    "helper",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

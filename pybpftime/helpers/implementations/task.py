@@ -1,0 +1,110 @@
+"""Task, cpu and cgroup, as the environment shows them."""
+
+from __future__ import annotations
+
+from pybpftime.helpers.errors import EINVAL
+from pybpftime.helpers.marshal import Span
+from pybpftime.helpers.registry import implements
+from pybpftime.machine import Machine, Region, RegionKind
+
+COMM_SIZE = 16  # TASK_COMM_LEN
+PIDNS_INFO_SIZE = 8  # struct bpf_pidns_info: pid, tgid
+LAST_SIGNAL = 64  # _NSIG
+
+
+@implements("bpf_get_prandom_u32")
+def get_prandom_u32(machine: Machine) -> int:
+    return machine.environment.random_u32()
+
+
+@implements("bpf_get_smp_processor_id")
+def get_smp_processor_id(machine: Machine) -> int:
+    return machine.environment.cpu
+
+
+@implements("bpf_get_numa_node_id")
+def get_numa_node_id(machine: Machine) -> int:
+    return machine.environment.numa_node
+
+
+@implements("bpf_get_current_pid_tgid")
+def get_current_pid_tgid(machine: Machine) -> int:
+    return machine.environment.pid << 32 | machine.environment.tid & 0xFFFF_FFFF
+
+
+@implements("bpf_get_ns_current_pid_tgid")
+def get_ns_current_pid_tgid(machine: Machine, device: int, inode: int, info: Span) -> int:
+    """There is one pid namespace here, so whichever is asked for is that of the current task."""
+    info.clear()
+    if info.size != PIDNS_INFO_SIZE or device >> 32:
+        return -EINVAL
+    environment = machine.environment
+    info.write((environment.pid << 32 | environment.tid & 0xFFFF_FFFF).to_bytes(PIDNS_INFO_SIZE, "little"))
+    return 0
+
+
+@implements("bpf_get_current_uid_gid")
+def get_current_uid_gid(machine: Machine) -> int:
+    return machine.environment.gid << 32 | machine.environment.uid & 0xFFFF_FFFF
+
+
+@implements("bpf_get_current_comm")
+def get_current_comm(machine: Machine, buffer: Span) -> int:
+    """strscpy_pad: cut to fit with its 0, and padded."""
+    name = machine.environment.comm.encode(errors="surrogateescape")[: COMM_SIZE - 1]
+    buffer.fill(name[: buffer.size - 1])
+    return 0
+
+
+@implements("bpf_get_current_task")
+def get_current_task(machine: Machine) -> int:
+    return _task(machine)
+
+
+@implements("bpf_get_current_task_btf")
+def get_current_task_btf(machine: Machine) -> int:
+    return _task(machine)
+
+
+def _task(machine: Machine) -> int:
+    """An address with nothing behind it: there is no struct task_struct, but its address may be compared."""
+    for region in machine.memory:
+        if region.kind is RegionKind.HANDLE and region.name == "current task":
+            return region.base
+    region = Region(RegionKind.HANDLE, "current task", bytearray(1), readable=False, writable=False)
+    return machine.memory.map(region, transient=True)
+
+
+@implements("bpf_get_current_cgroup_id")
+def get_current_cgroup_id(machine: Machine) -> int:
+    return machine.environment.cgroup_id
+
+
+@implements("bpf_get_current_ancestor_cgroup_id")
+def get_current_ancestor_cgroup_id(machine: Machine, level: int) -> int:
+    """The environment's cgroup lies directly in the root, whose id is 1."""
+    level = (level & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
+    identifier = machine.environment.cgroup_id
+    depth = 0 if identifier == 1 else 1
+    if not 0 <= level <= depth:
+        return 0
+    return identifier if level == depth else 1
+
+
+@implements("bpf_send_signal")
+def send_signal(machine: Machine, signal: int) -> int:
+    return _record_signal(machine, signal, "process")
+
+
+@implements("bpf_send_signal_thread")
+def send_signal_thread(machine: Machine, signal: int) -> int:
+    return _record_signal(machine, signal, "thread")
+
+
+def _record_signal(machine: Machine, signal: int, target: str) -> int:
+    """The signal is recorded in the run's effects and sent to nobody.  Signal 0 asks whether it could be sent."""
+    signal &= 0xFFFF_FFFF
+    if signal > LAST_SIGNAL:
+        return -EINVAL
+    machine.effects.records.setdefault("signals", []).append((target, signal))
+    return 0
