@@ -43,6 +43,9 @@ types: $(VENV)/.dev ## Check types
 fixtures: $(VENV)/.dev ## Compile tests/programs anew (needs clang-19)
 	$(BIN)/python tools/build_fixtures.py
 
+campaign-%: $(VENV)/.dev ## Run a long campaign: differential, objects, streams, ... (ARGS="--count 1000")
+	@$(BIN)/python -m tools.campaign_$* $(ARGS)
+
 .PHONY: lock
 lock: ## Pin the newest versions of everything `make test` uses
 	@$(find_python); rm -rf build/lock; "$$python" -m venv build/lock

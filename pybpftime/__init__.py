@@ -1,8 +1,20 @@
-"""pybpftime: a user-space eBPF runtime in Python."""
+"""pybpftime: a user-space eBPF runtime in Python.
+
+    import pybpftime
+
+    parser = pybpftime.load("xdp_parser.bpf.o").program
+    result = parser.run(packet=frame)
+    print(result.verdict, parser.maps["protocols"][3])
+
+The names in `__all__` are the public interface: they keep their meaning from one minor version to the next, and
+what changes is in CHANGELOG.md.  Everything else may be used, and may move.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os.path
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
 
@@ -12,3 +24,60 @@ if os.path.isfile(os.path.join(os.path.dirname(__file__), "verifier")):
     raise ImportError(
         "this checkout of pybpftime has no symbolic links: clone it again with `git clone -c core.symlinks=true`"
     )
+
+if TYPE_CHECKING:
+    from pybpftime.errors import BpfError, Fault, HostError, InputError, LimitExceeded, VerificationError
+    from pybpftime.isa.assembler import assemble
+    from pybpftime.isa.disassembler import disassemble
+    from pybpftime.machine.environment import Environment
+    from pybpftime.program.packets import read_packets
+    from pybpftime.runtime.load import load
+    from pybpftime.runtime.objects import Object, Program
+    from pybpftime.runtime.result import Result
+
+__all__ = [
+    "BpfError",
+    "Environment",
+    "Fault",
+    "HostError",
+    "InputError",
+    "LimitExceeded",
+    "Object",
+    "Program",
+    "Result",
+    "VerificationError",
+    "assemble",
+    "disassemble",
+    "load",
+    "read_packets",
+]
+
+# Where each public name lives.  They are imported when they are first used: `import pybpftime` costs nothing.
+_HOMES = {
+    "BpfError": "errors",
+    "Environment": "machine.environment",
+    "Fault": "errors",
+    "HostError": "errors",
+    "InputError": "errors",
+    "LimitExceeded": "errors",
+    "Object": "runtime.objects",
+    "Program": "runtime.objects",
+    "Result": "runtime.result",
+    "VerificationError": "errors",
+    "assemble": "isa.assembler",
+    "disassemble": "isa.disassembler",
+    "load": "runtime.load",
+    "read_packets": "program.packets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

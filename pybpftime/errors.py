@@ -127,7 +127,17 @@ class Fault(BpfError):
     `region` names the nearest memory region and `distance` says how many bytes outside it the access lies.
     """
 
-    fields: tuple[str, ...] = ("kind", "program", "pc", "instruction", "source", "address", "size", "region", "distance")
+    fields: tuple[str, ...] = (
+        "kind",
+        "program",
+        "pc",
+        "instruction",
+        "source",
+        "address",
+        "size",
+        "region",
+        "distance",
+    )
     kind: FaultKind
     program: str | None
     pc: int | None
@@ -180,7 +190,7 @@ class LimitExceeded(BpfError):
 
 
 class HostError(BpfError):
-    """The host refused: ptrace, mmap, bpf(2), permissions.  `errno` as the kernel gave it, `pid` where one is meant."""
+    """The host refused: ptrace, mmap, bpf(2), permissions.  `errno` is the kernel's, `pid` the process meant."""
 
     fields: tuple[str, ...] = ("errno", "pid", "file")
     errno: int | None

@@ -21,15 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers.declarations import HelperDeclaration, Parameter, ResultRole, Role
 from pybpftime.helpers.registry import Function, HelperTable
 from pybpftime.machine import Machine, Memory, RegionKind
 from pybpftime.machine.memory import OFFSET_MASK
-from pybpftime.maps import Map, MapError, illegal
+from pybpftime.maps import MapError, illegal
 from pybpftime.uapi import ProgramType
+
+if TYPE_CHECKING:  # a program without maps runs without loading them
+    from pybpftime.maps import Map
 
 MASK = (1 << 64) - 1
 MAX_SIZE = 1 << 29  # BPF_MAX_VAR_SIZ: the verifier refuses a size that might reach it
@@ -117,6 +120,8 @@ class _CallSite:
         may_hold_lock = name == UNLOCK or not self.checked
         unset = machine.unset
         all_unset = [unset] * 5
+        acquires, references = declaration.returns.acquires, machine.references
+        released = [number for number, one in enumerate(declaration.parameters, start=1) if one.kind.releases]
 
         def call() -> None:
             if machine.held_lock is not None and not may_hold_lock:
@@ -127,6 +132,10 @@ class _CallSite:
                 result = invoke()
             except MapError as error:
                 result = -error.errno
+            for number in released:
+                references.pop(registers[number] or 0, None)
+            if acquires and result:
+                references[result & MASK] = name
             if changes_packet:
                 machine.context.invalidate()
             registers[0] = unset if void or result is None else result & MASK
@@ -223,8 +232,7 @@ class _Argument:
         region = self.memory.find(address)
         if region is None or region.kind is not RegionKind.MAP or address != region.base:
             raise self.refuse(f"is {self.memory.describe(address)}, not a map", address)
-        found = region.owner
-        assert isinstance(found, Map)
+        found = cast("Map", region.owner)
         operation = site.declaration.map_operation
         reason = None if operation is None else illegal(found.spec, operation)
         if reason is not None:
@@ -350,11 +358,11 @@ class _Argument:
     def spin_lock(self) -> int:
         address = self.value()
         region = self.memory.find(address)
-        owner = None if region is None else region.owner
-        if region is None or region.kind is not RegionKind.MAP_VALUE or not isinstance(owner, Map):
+        map_spec = getattr(getattr(region, "owner", None), "spec", None)
+        if region is None or region.kind is not RegionKind.MAP_VALUE or map_spec is None:
             raise self.refuse(f"is {self.memory.describe(address)}, not a spin lock in a map value", address)
         offset = address & OFFSET_MASK
         _, start, end = region.span(offset)
-        if start == end or owner.spec.spin_lock_offset != offset - start:
+        if start == end or map_spec.spin_lock_offset != offset - start:
             raise self.refuse(f"is {self.memory.describe(address)}, where there is no bpf_spin_lock", address)
         return address

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -175,12 +175,13 @@ def default_helpers() -> HelperTable:
     )
 
 
-def load_helper_module(path: str | Path) -> ModuleType:
+def load_helper_module(path: str | os.PathLike[str]) -> ModuleType:
     """Run the Python file at `path`, which declares and implements helpers, for `HelperTable.extended`.
 
     Its code runs with all rights of this process.  InputError when it cannot be read or fails.
     """
     import importlib.util
+    from pathlib import Path
 
     path = Path(path)
     name = f"pybpftime_helpers_{path.stem}"

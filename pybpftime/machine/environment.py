@@ -6,10 +6,15 @@ a recording replays them, a live process supplies its own subclass.
 
 from __future__ import annotations
 
-import random
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 NANOSECONDS = 1_000_000_000
 
@@ -30,7 +35,7 @@ class Environment:
     boot_offset_ns: int = 0
     tai_offset_ns: int = 37 * NANOSECONDS
     wall_offset_ns: int = 1_700_000_000 * NANOSECONDS
-    random: random.Random = field(default_factory=lambda: random.Random(0))
+    random: random.Random | None = None  # None: numbers from seed 0
     cpu: int = 0
     cpu_count: int = 1
     numa_node: int = 0
@@ -52,6 +57,8 @@ class Environment:
 
     def random_u32(self) -> int:
         """A pseudo-random number of 32 bits."""
+        if self.random is None:
+            self.random = _new_random(0)
         return self.random.getrandbits(32)
 
     def read_user(self, address: int, length: int) -> bytes | None:
@@ -59,12 +66,35 @@ class Environment:
         return None if self.user_memory is None else self.user_memory(address, length)
 
 
+def _new_random(seed: int | None) -> random.Random:
+    """Numbers from a seed, or with None from the host.  The module is slow to import, and few programs ask."""
+    import random
+
+    return random.SystemRandom() if seed is None else random.Random(seed)
+
+
 class HostEnvironment(Environment):
-    """The clock and random numbers of this machine, the identity of this process: results differ by run."""
+    """The clock and random numbers of this machine, the identity of this process: results differ by run.
+
+    Fields that are given replace what the host says, except that time goes on.
+    """
 
     def __init__(self, **fields: object) -> None:
-        super().__init__(**fields)  # type: ignore[arg-type]  # dataclass fields, checked by the parent
-        self.random = random.SystemRandom()
+        import threading
+
+        now = time.monotonic_ns()
+        host: dict[str, object] = {
+            "time_ns": now,
+            "wall_offset_ns": time.time_ns() - now,
+            "random": _new_random(None),
+            "pid": os.getpid(),
+            "tid": threading.get_native_id(),
+            "uid": getattr(os, "getuid", int)(),  # Windows has none: 0
+            "gid": getattr(os, "getgid", int)(),
+            "comm": os.path.basename(sys.executable or "python"),
+        }
+        super().__init__(**(host | fields))  # type: ignore[arg-type]  # dataclass fields, checked by the parent
 
     def now(self) -> int:
-        return time.monotonic_ns()
+        self.time_ns = max(self.time_ns + 1, time.monotonic_ns())
+        return self.time_ns

@@ -26,11 +26,13 @@ from pybpftime.machine.stack import FRAME_SIZE, MAX_DEPTH, Frame, Stack
 from pybpftime.machine.strictness import LINUX, Strictness
 
 REGISTERS = 11
+ARGUMENTS = 5
+MASK = (1 << 64) - 1
 MAX_TAIL_CALLS = 33
 MAX_LOOPS = 8 << 20  # BPF_MAX_LOOPS of Linux: how often may_goto falls through in one run
 
 
-class TailCall(Exception):  # noqa: N818  # control flow between a helper and the engine, not an error
+class TailCall(Exception):  # control flow between a helper and the engine, not an error
     """Raised by bpf_tail_call: the engine goes on in `program`."""
 
     def __init__(self, program: object) -> None:
@@ -78,12 +80,13 @@ class Machine:
         self.max_depth = max_depth
         self.registers: list[int | None] = [0] * REGISTERS
         self.frames: list[Frame] = []
-        self.stack = Stack(self.memory, strictness, frame_size)
+        self.stack = Stack(self.memory, strictness, frame_size, min(max_depth, MAX_DEPTH))
         self.code: list[Code] = []
         self.context: Any = None
         self.effects = Effects()
         self.tail_calls = 0
         self.held_lock: int | None = None
+        self.references: dict[int, str] = {}  # what helpers gave and want back: address to helper
         self.loop_budget = MAX_LOOPS
         self.observers: tuple[Observer, ...] = ()
         self.call: Callable[[int, Sequence[int]], int] = _no_engine
@@ -107,16 +110,25 @@ class Machine:
         self.effects = Effects()
         self.tail_calls = 0
         self.held_lock = None
+        self.references.clear()
         self.loop_budget = MAX_LOOPS
-        unset = self.unset
-        self.registers[:] = [unset, *arguments, *([unset] * (REGISTERS - 1 - len(arguments)))]
+        self.registers[:] = [self.unset] * REGISTERS
+        self.set_arguments(arguments)
         self.push_frame(entry, None)
+
+    def set_arguments(self, arguments: Sequence[int]) -> None:
+        """Arguments of a function that is called from outside: modulo 2**64 into r1..., the rest of r1 to r5 unset."""
+        if len(arguments) > ARGUMENTS:
+            raise InternalError(f"{len(arguments)} arguments do not fit into r1 to r{ARGUMENTS}")
+        rest = [self.unset] * (ARGUMENTS - len(arguments))
+        self.registers[1 : ARGUMENTS + 1] = [*(argument & MASK for argument in arguments), *rest]
 
     def push_frame(self, entry: int, return_pc: int | None) -> None:
         """Enter a function: save r6 to r10, give it its own stack.  LimitExceeded beyond `max_depth` frames."""
         depth = len(self.frames)
         if depth == self.max_depth:
-            raise LimitExceeded(f"call depth is limited to {self.max_depth} frames", limit="depth", amount=self.max_depth)
+            reason = f"call depth is limited to {self.max_depth} frames"
+            raise LimitExceeded(reason, limit="depth", amount=self.max_depth)
         registers = self.registers
         stack = self.stack.open(depth)
         self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack))
@@ -130,6 +142,17 @@ class Machine:
         self.registers[6:] = frame.saved
         self.registers[1:6] = [self.unset] * 5
         return frame.return_pc
+
+    def require_released(self, doing: str) -> None:
+        """Fault when a lock is held or a reference is open while the program is `doing` something final."""
+        if not self.strictness.unreleased:
+            return
+        if self.held_lock is not None:
+            reason = f"{doing} while the spin lock at {self.memory.describe(self.held_lock)} is held"
+            raise Fault(FaultKind.HELPER, reason, address=self.held_lock)
+        for address, helper in self.references.items():
+            reason = f"{doing} without giving back what {helper} gave ({self.memory.describe(address)})"
+            raise Fault(FaultKind.HELPER, reason, address=address)
 
     def add_code(self, program: Any, length: int, name: str) -> Code:
         """Give `program` the next `length` slots of the code space."""
@@ -149,12 +172,18 @@ class Machine:
     def code_pc(self, address: int) -> int:
         """The pc that a function or jump-table address stands for; Fault when it is none."""
         region = self.memory.find(address)
-        if region is None or region.kind is not RegionKind.CODE or not isinstance(region.owner, Code):
-            raise Fault(FaultKind.CALL, f"{self.memory.describe(address)} is not the address of a function", address=address)
-        code, offset = region.owner, address - region.base
+        code = None if region is None else region.owner
+        if region is None or not isinstance(code, Code):
+            raise self._no_code(address, "is not the address of a function")
+        if code not in self.code:  # programs with machines of their own may share an address space
+            raise self._no_code(address, "is code of a program that does not run here")
+        offset = address - region.base
         if offset % 8 or offset // 8 >= code.end - code.start:
-            raise Fault(FaultKind.CALL, f"{self.memory.describe(address)} is not the address of an instruction", address=address)
+            raise self._no_code(address, "is not the address of an instruction")
         return code.start + offset // 8
+
+    def _no_code(self, address: int, reason: str) -> Fault:
+        return Fault(FaultKind.CALL, f"{self.memory.describe(address)} {reason}", address=address)
 
     def code_address(self, pc: int) -> int:
         """The address that stands for the instruction at `pc`."""
@@ -162,8 +191,8 @@ class Machine:
         return code.region.base + 8 * slot
 
     def is_pointer(self, value: int) -> bool:
-        """Whether `value` is an address of a mapped region rather than a number."""
-        return self.memory.find(value) is not None
+        """Whether `value` is an address in or near a mapped region rather than a number."""
+        return self.memory.home(value) is not None
 
 
 def new_memory(strictness: Strictness) -> Memory:

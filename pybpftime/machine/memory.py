@@ -11,8 +11,8 @@ Consequences that the rest of the machine relies on:
 * slots lie 64 GiB apart and what is between belongs to nobody, so a pointer that runs off its region, by any
   32-bit index times the size of an integer, faults instead of landing in the next one, and the fault can say
   which region was meant and by how much it was missed;
-* a number is a pointer exactly if its upper half names a mapped slot: provenance is in the address, and the
-  strict rules (see `pointers`) need no tags beside the registers;
+* a number is a pointer if it lies in a mapped slot, or off it by up to half the distance to the next: provenance
+  is in the address, and the strict rules (see `pointers`) need no tags beside the registers;
 * addresses depend on nothing but the order of mapping, so that runs are reproducible.  They lie where Linux has
   its own kernel addresses, apart from those of any user process.
 
@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from pybpftime.errors import Fault, FaultKind, LimitExceeded
+from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
 
 SLOT_SHIFT = 32
 OFFSET_MASK = 0xFFFF_FFFF
 SLOT_STEP = 0x10
 FIRST_SLOT = 0xFF00_0010
-TRANSIENT_SLOT = 0xFF80_0000
+TRANSIENT_SLOT = 0xFF80_0010  # like FIRST_SLOT not round: masks and byte-swapped small numbers are no addresses
 END_OF_SLOTS = 0xFFF0_0000
 NULL_PAGE = 0x1000
 
@@ -146,18 +146,17 @@ class Region:
         """The Fault for an access that is out of bounds or not permitted."""
         name, start, end = self.span(offset)
         where = {"address": self.base + offset, "size": size, "region": name}
-        amount = "1 byte" if size == 1 else f"{size} bytes"
+        amount = count(size)
         if start <= offset and offset + size <= end:
             may = "read-only" if self.readable else "write-only" if self.writable else "opaque to programs"
             return Fault(FaultKind.PERMISSION, f"{access} of {amount} at {self.describe(offset)}: it is {may}", **where)
         if start == end:
-            return Fault(FaultKind.MEMORY, f"{access} of {amount} at {self.describe(offset)}: no byte of it may be accessed", **where)
+            reason = f"{access} of {amount} at {self.describe(offset)}: no byte of it may be accessed"
+            return Fault(FaultKind.MEMORY, reason, **where)
         distance = start - offset if offset < start else offset + size - end
         side = "before the start" if offset < start else "past the end"
-        reason = (
-            f"{access} of {amount} at {self.describe(offset)}: {distance} byte{'s' * (distance != 1)} {side} "
-            f"({name} has {end - start} bytes)"
-        )
+        reason = f"{access} of {amount} at {self.describe(offset)}: {count(distance)} {side}"
+        reason += f" ({name} has {count(end - start)})"
         return Fault(FaultKind.MEMORY, reason, distance=distance, **where)
 
     def misaligned(self, offset: int, size: int, access: str) -> Fault:
@@ -165,6 +164,11 @@ class Region:
         name, _, _ = self.span(offset)
         reason = f"{access} of {size} bytes at {self.describe(offset)} is not aligned to {size}"
         return Fault(FaultKind.ALIGNMENT, reason, address=self.base + offset, size=size, region=name)
+
+
+def count(size: int) -> str:
+    """`1 byte`, `8 bytes`."""
+    return "1 byte" if size == 1 else f"{size} bytes"
 
 
 def place(offset: int) -> str:
@@ -189,7 +193,12 @@ class Memory:
         self._aligned_atomics = aligned_atomics
 
     def map(self, region: Region, *, transient: bool = False) -> int:
-        """Map `region` and return its base address.  A region is mapped once."""
+        """Map `region` and return its base address.  A region is mapped once.
+
+        InputError when it is larger than a slot, LimitExceeded when no slot is left.
+        """
+        if region.end > OFFSET_MASK + 1:
+            raise InputError(f"{region.name} ends at byte {region.end:#x}; a memory region has at most 4 GiB")
         slot = self._next_transient if transient else self._next
         if slot >= (END_OF_SLOTS if transient else TRANSIENT_SLOT):
             raise LimitExceeded("the address space has no slot left for another memory region", limit="regions")
@@ -202,8 +211,13 @@ class Memory:
         return region.base
 
     def unmap(self, region: Region) -> None:
-        """Take `region` out; its addresses fault from now on and are not given to another region."""
-        del self.slots[region.base >> SLOT_SHIFT]
+        """Take `region` out; its addresses fault from now on.  They are not given to another region, those of a
+        transient one not before `reset_transient`.
+        """
+        slot = region.base >> SLOT_SHIFT
+        if self.slots.get(slot) is not region:
+            raise InternalError(f"{region.name} is unmapped and was not mapped")
+        del self.slots[slot]
 
     def reset_transient(self) -> None:
         """Unmap every transient region and start their addresses afresh: the next run sees the same ones."""
@@ -217,6 +231,11 @@ class Memory:
     def find(self, address: int) -> Region | None:
         """The region in whose slot `address` lies, inside its bounds or not; None for plain numbers."""
         return self.slots.get(address >> SLOT_SHIFT)
+
+    def home(self, value: int) -> int | None:
+        """The slot of the region that a pointer belongs to, off by up to 32 GiB or not; None for plain numbers."""
+        slot = (value >> SLOT_SHIFT) + SLOT_STEP // 2 & -SLOT_STEP
+        return slot if slot in self.slots else None
 
     def load(self, address: int, size: int) -> int:
         """The unsigned little-endian number in `size` bytes at `address`; Fault when that is not allowed."""
@@ -267,7 +286,9 @@ class Memory:
 
     def read(self, address: int, length: int) -> bytes:
         """Bytes for a helper.  A length of 0 touches nothing and is allowed anywhere."""
-        if length == 0:
+        if length <= 0:
+            if length:
+                raise InternalError(f"a helper reads {length} bytes")
             return b""
         region = self.slots.get(address >> SLOT_SHIFT)
         if region is None:
@@ -292,7 +313,7 @@ class Memory:
 
     def refuse(self, address: int, size: int, access: str) -> Fault:
         """The Fault for an address in no region's slot; it names the nearest region where one is near."""
-        amount = "1 byte" if size == 1 else f"{size} bytes"
+        amount = count(size)
         where: dict[str, object] = {"address": address, "size": size}
         slot = (address >> SLOT_SHIFT) // SLOT_STEP * SLOT_STEP
         below, above = self.slots.get(slot), self.slots.get(slot + SLOT_STEP)
@@ -302,15 +323,15 @@ class Memory:
             name, _, end = below.span(OFFSET_MASK)
             distance = address + size - (below.base + end)
             where |= {"region": name, "distance": distance}
-            why = f"{distance} bytes past the end of {name}"
+            why = f"{count(distance)} past the end of {name}"
         elif above is not None:
             name, start, _ = above.span(0)
             distance = above.base + start - address
             where |= {"region": name, "distance": distance}
-            why = f"{distance} bytes before {name}"
+            why = f"{count(distance)} before {name}"
         else:
             why = "a number that points into no region"
         return Fault(FaultKind.MEMORY, f"{access} of {amount} at {address:#x}: {why}", **where)
 
 
-__all__ = ["OFFSET_MASK", "SLOT_SHIFT", "Memory", "Region", "RegionKind", "place"]
+__all__ = ["OFFSET_MASK", "SLOT_SHIFT", "Memory", "Region", "RegionKind", "count", "place"]

@@ -30,7 +30,10 @@ class Observer:
         """The instruction at `pc` is done and `next_pc` follows.  Not called for a last exit or a fault."""
 
     def helper_called(self, machine: Machine, name: str, arguments: Sequence[int], result: int) -> None:
-        """A helper returned.  `arguments` are the registers as the program set them."""
+        """A helper returned, which one that goes on in another program (a tail call) does not.
+
+        `arguments` are the registers as the program set them.
+        """
 
     def finished(self, machine: Machine, error: BpfError | None) -> None:
-        """The run is over: by exit, or by `error`."""
+        """The run is over: by `error`, or by exit (None).  None too when an exception that is no BpfError ended it."""

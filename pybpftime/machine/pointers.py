@@ -1,6 +1,6 @@
 """The strict rules for pointers: where an address may go and what may be computed with it.
 
-Provenance needs no tags: a number is a pointer if its upper half names a mapped region (see `memory`), and the
+Provenance needs no tags: a number is a pointer if it lies in or near a mapped region (`Memory.home`), and the
 regions are so sparse that a plain number does not look like one by accident.  The strict level computes in this
 algebra instead of `IntAlgebra`; it gives the same values and faults where a pointer is mixed into a scalar.
 """
@@ -11,13 +11,21 @@ from collections.abc import Callable
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.isa.algebra import IntAlgebra
-from pybpftime.machine.memory import SLOT_SHIFT, Memory, RegionKind
+from pybpftime.machine.memory import OFFSET_MASK, Memory, RegionKind, count
 
 
 class TrackingMemory(Memory):
-    """Memory into which no pointer is stored except on the stack: elsewhere others could read it."""
+    """Memory into which no pointer is stored except, in one piece, on the stack: elsewhere others could read it."""
 
     __slots__ = ()
+
+    def load(self, address: int, size: int) -> int:
+        self._refuse_part(address, size)
+        return super().load(address, size)
+
+    def load_acquire(self, address: int, size: int) -> int:
+        self._refuse_part(address, size)
+        return super().load_acquire(address, size)
 
     def store(self, address: int, size: int, value: int) -> None:
         self._refuse_pointer(address, size, value)
@@ -33,58 +41,67 @@ class TrackingMemory(Memory):
             self._refuse_pointer(address, size, new)
             return new
 
+        self._refuse_part(address, size)
         return super().update(address, size, checked)
 
     def _refuse_pointer(self, address: int, size: int, value: int) -> None:
-        if size == 8 and value >> SLOT_SHIFT in self.slots:
-            region = self.find(address)
-            if region is not None and region.kind is not RegionKind.STACK:
-                reason = f"a pointer ({self.describe(value)}) is stored in {self.describe(address)}"
+        region = self.find(address)
+        if region is None or self.home(value) is None:
+            return
+        if region.kind is not RegionKind.STACK:
+            reason = f"a pointer ({self.describe(value)}) is stored in {self.describe(address)}"
+            raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
+        if size < 8:
+            reason = f"{count(size)} of a pointer ({self.describe(value)}) are stored alone"
+            raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
+
+    def _refuse_part(self, address: int, size: int) -> None:
+        """Fault for the use of a part of a pointer on the stack: half an address means nothing."""
+        region = self.find(address)
+        if size < 8 and region is not None and region.kind is RegionKind.STACK:
+            word = (address & OFFSET_MASK) & -8
+            pointer = int.from_bytes(region.data[word : word + 8], "little")
+            if self.home(pointer) is not None:
+                reason = f"use of {count(size)} at {self.describe(address)}, a part of a pointer"
                 raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
 
 
 class PointerAlgebra(IntAlgebra):
-    """64-bit integers of which some are addresses of `memory`.
+    """64-bit integers, of which some are addresses of `memory`.
 
     Allowed with a pointer: adding and subtracting a number as long as that does not lead into another region,
     the difference of two pointers into one region, comparisons, moves.  All else is a Fault.
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_home",)
 
-    def __init__(self, memory: Memory) -> None:
-        super().__init__(64)
-        self._slots = memory.slots
-
-    def _is_pointer(self, value: int) -> bool:
-        return value >> SLOT_SHIFT in self._slots
+    def __init__(self, memory: Memory, width: int = 64) -> None:
+        super().__init__(width)
+        self._home = memory.home
 
     def _scalar(self, operation: str, *values: int) -> None:
-        if any(value >> SLOT_SHIFT in self._slots for value in values):
+        if any(self._home(value) is not None for value in values):
             raise Fault(FaultKind.POINTER, f"{operation} of a pointer: the result means nothing")
 
-    def _same_region(self, pointer: int, result: int) -> None:
-        """A result that lies in nobody's slot faults where it is used; one that lies in another's would not."""
-        if result >> SLOT_SHIFT != pointer >> SLOT_SHIFT and self._is_pointer(result):
+    def _moved(self, home: int | None, result: int) -> int:
+        """`result` of adding a number to a pointer into `home`, or to a number (None)."""
+        if home is not None and self._home(result) not in (home, None):
             raise Fault(FaultKind.POINTER, "pointer arithmetic leads from one region into another")
+        return result
 
     def add(self, a: int, b: int) -> int:
-        a_is_pointer, b_is_pointer = self._is_pointer(a), self._is_pointer(b)
-        if a_is_pointer and b_is_pointer:
+        a_home, b_home = self._home(a), self._home(b)
+        if a_home is not None and b_home is not None:
             raise Fault(FaultKind.POINTER, "sum of two pointers: the result means nothing")
-        result = (a + b) & self.mask
-        if a_is_pointer or b_is_pointer:
-            self._same_region(a if a_is_pointer else b, result)
-        return result
+        return self._moved(b_home if a_home is None else a_home, super().add(a, b))
 
     def sub(self, a: int, b: int) -> int:
-        result = (a - b) & self.mask
-        if self._is_pointer(b):
-            if a >> SLOT_SHIFT != b >> SLOT_SHIFT:
-                raise Fault(FaultKind.POINTER, "a pointer subtracted from a number or from a pointer into another region")
-        elif self._is_pointer(a):
-            self._same_region(a, result)
-        return result
+        a_home, b_home = self._home(a), self._home(b)
+        if b_home is None:
+            return self._moved(a_home, super().sub(a, b))
+        if a_home != b_home:
+            raise Fault(FaultKind.POINTER, "a pointer is subtracted from a number, or from one into another region")
+        return super().sub(a, b)
 
     def mul(self, a: int, b: int) -> int:
         self._scalar("product", a, b)
@@ -145,16 +162,57 @@ class PointerAlgebra(IntAlgebra):
         return super().byte_swap(a, bits)
 
 
-class NarrowPointerAlgebra(IntAlgebra):
-    """32-bit integers, narrowed from 64-bit ones that must not be pointers: half an address means nothing."""
+class NarrowPointerAlgebra(PointerAlgebra):
+    """32-bit integers, narrowed from 64-bit ones.
+
+    Half an address means nothing, so no operation takes a pointer but the difference of two pointers into one
+    region, which clang computes in 32 bits when an int is wanted.  Packet pointers are another matter: the UAPI
+    declares `data` and `data_end` as __u32, and clang moves, compares and subtracts them as such.
+    """
 
     __slots__ = ("_slots",)
 
     def __init__(self, memory: Memory) -> None:
-        super().__init__(32)
+        super().__init__(memory, 32)
         self._slots = memory.slots
 
     def narrow(self, value: int) -> int:
-        if value >> SLOT_SHIFT in self._slots:
-            raise Fault(FaultKind.POINTER, "the low half of a pointer is used as a number")
-        return value & self.mask
+        """The low half of a number or packet pointer; other pointers stay whole, for the operation to judge."""
+        home = self._home(value)
+        if home is None or self._slots[home].kind is RegionKind.PACKET:
+            return value & self.mask
+        return value
+
+    def widen(self, value: int) -> int:
+        self._scalar("low half", value)
+        return value
+
+    def add(self, a: int, b: int) -> int:
+        self._scalar("32-bit sum", a, b)
+        return super().add(a, b)
+
+    def sub(self, a: int, b: int) -> int:
+        if self._home(a) is None or self._home(a) != self._home(b):
+            self._scalar("32-bit difference", a, b)
+        return super().sub(a, b)
+
+    def equal(self, a: int, b: int) -> bool:
+        self._scalar("32-bit comparison", a, b)
+        return a == b
+
+    def not_equal(self, a: int, b: int) -> bool:
+        return not self.equal(a, b)
+
+    def less(self, a: int, b: int) -> bool:
+        self._scalar("32-bit comparison", a, b)
+        return a < b
+
+    def less_or_equal(self, a: int, b: int) -> bool:
+        return not self.less(b, a)
+
+    def signed_less(self, a: int, b: int) -> bool:
+        self._scalar("32-bit comparison", a, b)
+        return super().signed_less(a, b)
+
+    def signed_less_or_equal(self, a: int, b: int) -> bool:
+        return not self.signed_less(b, a)

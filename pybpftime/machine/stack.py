@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pybpftime.errors import Fault, FaultKind
-from pybpftime.machine.memory import Memory, Region, RegionKind
+from pybpftime.machine.memory import Memory, Region, RegionKind, count
 from pybpftime.machine.strictness import Strictness
 
 FRAME_SIZE = 512
@@ -69,7 +69,7 @@ class TrackedStack(StackRegion):
     def _require_written(self, offset: int, size: int, access: str) -> None:
         hole = self.written.find(0, offset, offset + size)
         if hole >= 0:
-            reason = f"{access} of {size} byte{'s' * (size != 1)} at {self.describe(offset)}: "
+            reason = f"{access} of {count(size)} at {self.describe(offset)}: "
             raise Fault(
                 FaultKind.UNINITIALISED,
                 f"{reason}the byte at {hole - len(self.data):+d} was never written",
@@ -78,15 +78,20 @@ class TrackedStack(StackRegion):
 
 
 class Stack:
-    """The frames' memory, depth by depth, in the address space of one machine."""
+    """The frames' memory, depth by depth, in the address space of one machine.
+
+    The first `depth` frames are mapped at once, so that their addresses do not depend on what ran before.
+    """
 
     __slots__ = ("_memory", "_regions", "_strictness", "frame_size")
 
-    def __init__(self, memory: Memory, strictness: Strictness, frame_size: int = FRAME_SIZE) -> None:
+    def __init__(
+        self, memory: Memory, strictness: Strictness, frame_size: int = FRAME_SIZE, depth: int = MAX_DEPTH
+    ) -> None:
         self._memory = memory
         self._strictness = strictness
-        self._regions: list[Region] = []
         self.frame_size = frame_size
+        self._regions = [self._new_region(level) for level in range(depth)]
 
     def open(self, depth: int) -> Region:
         """The region of the frame at `depth` (0 for the entry function), zeroed and accessible."""
@@ -119,4 +124,5 @@ class Stack:
         else:
             region = StackRegion(RegionKind.STACK, name, data, aligned=aligned)
         self._memory.map(region)
+        self.close(region)
         return region

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Strictness:
-    """One column of the table; True means that the deed is a Fault (for the last two: see their comments)."""
+    """One column of the table; True means that the deed is a Fault (refused constants are refused at load)."""
 
     name: str
     uninitialised_register: bool  # reading a register never written, or r0 unset at exit; else it reads as 0
@@ -24,12 +24,13 @@ class Strictness:
     untrusted_load: bool  # load through an untrusted BTF pointer that faults; else it reads 0
     tracked_pointers: bool  # a pointer stored to a map, returned, or mixed into a scalar
     refused_constants: bool  # immediate shift >= width and division by immediate 0 are refused at load
+    unreleased: bool  # exit or tail call with a spin lock held or a ring buffer record neither submitted nor discarded
 
 
-#                                   uninit  uninit  stack,  memory  atomic  untrust pointer constants
-#                                   reg     stack   context align   align   load    track   refused
-LENIENT = Strictness("lenient",     False,  False,  False,  False,  False,  True,   False,  False)  # fmt: skip
-LINUX   = Strictness("linux",       True,   False,  True,   False,  True,   False,  False,  True)  # fmt: skip # noqa: E221
-STRICT  = Strictness("strict",      True,   True,   True,   True,   True,   True,   True,   True)  # fmt: skip # noqa: E221
+#                                   uninit  uninit  stack,  memory  atomic  untrust pointer const   un-
+#                                   reg     stack   context align   align   load    track   refused released
+LENIENT = Strictness("lenient",     False,  False,  False,  False,  False,  True,   False,  False,  False)  # fmt: skip
+LINUX   = Strictness("linux",       True,   False,  True,   False,  True,   False,  False,  True,   True)  # fmt: skip
+STRICT  = Strictness("strict",      True,   True,   True,   True,   True,   True,   True,   True,   True)  # fmt: skip
 
 LEVELS = {level.name: level for level in (LENIENT, LINUX, STRICT)}

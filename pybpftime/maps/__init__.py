@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from pybpftime.maps.errors import Errno, MapError
 from pybpftime.maps.kinds import MAP_KINDS, MapKind, Operation, illegal
-from pybpftime.maps.map import Map, Value, create_map
-from pybpftime.maps.slab import Slab
 from pybpftime.maps.spec import MapSpec, like_libbpf
 
 if TYPE_CHECKING:
     from pybpftime.maps.array import ArrayMap, PerCpuArrayMap
     from pybpftime.maps.hash import HashMap, PerCpuHashMap
     from pybpftime.maps.lru import LruHashMap
+    from pybpftime.maps.map import Map, Value, create_map
     from pybpftime.maps.perf_event_array import PerfBuffer, PerfEventArray, PerfRecord
     from pybpftime.maps.prog_array import ProgramArray
     from pybpftime.maps.ringbuf import RingBuffer
+    from pybpftime.maps.slab import Slab
     from pybpftime.maps.stack_trace import StackTraceMap
 
-# The classes of single types, imported when they are asked for: a program without maps loads none of them.
+# Imported when they are asked for: a program without maps loads none of them.
 _HOMES = {
     "ArrayMap": "array",
     "HashMap": "hash",
     "LruHashMap": "lru",
+    "Map": "map",
     "PerCpuArrayMap": "array",
     "PerCpuHashMap": "hash",
     "PerfBuffer": "perf_event_array",
@@ -38,7 +39,10 @@ _HOMES = {
     "PerfRecord": "perf_event_array",
     "ProgramArray": "prog_array",
     "RingBuffer": "ringbuf",
+    "Slab": "slab",
     "StackTraceMap": "stack_trace",
+    "Value": "map",
+    "create_map": "map",
 }
 
 __all__ = [

@@ -8,6 +8,7 @@ addresses in the machine's memory.  *User space* has what bpf(2) offers: `lookup
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
@@ -315,8 +316,11 @@ def create_map(spec: MapSpec, cpu_count: int = 1, *, storage: memoryview | None 
     return map_classes()[spec.type](spec, cpu_count=cpu_count, storage=storage, seed=seed)
 
 
+CLASS_MODULES = ("array", "hash", "lru", "perf_event_array", "prog_array", "ringbuf", "stack_trace")
+
+
 def map_classes() -> Mapping[MapType, type[Map]]:
     """The class of every map type that has one."""
-    from pybpftime.maps import array, hash, lru, perf_event_array, prog_array, ringbuf, stack_trace  # noqa: F401
-
+    for name in CLASS_MODULES:
+        importlib.import_module(f"pybpftime.maps.{name}")
     return MAP_CLASSES

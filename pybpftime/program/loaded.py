@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pybpftime.maps import Map
 from pybpftime.program.spec import ProgramSpec
+
+if TYPE_CHECKING:  # a program without maps runs without loading them
+    from pybpftime.maps import Map
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pybpftime.isa import Program
-from pybpftime.maps.spec import MapSpec
 from pybpftime.uapi import AttachType, ProgramType
 
-if TYPE_CHECKING:  # programs without BTF run without loading what reads it
+if TYPE_CHECKING:  # a program without maps and BTF runs without loading what reads them
+    from pybpftime.maps.spec import MapSpec
     from pybpftime.program.btf import Btf
 
 

@@ -40,4 +40,5 @@ def tail_call(machine: Machine, context: object, map: ProgramArray, index: int) 
     machine.tail_calls += 1
     program = map.program_at(index)
     if program is not None:
+        machine.require_released("tail call")
         raise TailCall(program)

@@ -158,7 +158,7 @@ class _Reader:
 
     def _rows(self, at: int, count: int, record_length: int, width: int) -> Iterator[tuple[int, ...]]:
         layout = struct.Struct(f"{self.order}{width}I{record_length - 4 * width}x")
-        return layout.iter_unpack(memoryview(self.data)[at : at + count * record_length])
+        return layout.iter_unpack(self.data[at : at + count * record_length])  # bytes: see elf_file
 
     def func_info(self, offset: int, type_id: int) -> FuncInfo:
         _check_offset(offset)

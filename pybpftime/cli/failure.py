@@ -1,0 +1,38 @@
+"""How commands fail: one clear message on standard error, exit code 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pybpftime.errors import InputError
+
+LONGEST_LINE = 120
+
+# Control characters of whatever a message quotes (names in a file, text of a user) must not reach the terminal.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in b"\n\t"}
+
+
+def printable(text: str) -> str:
+    """`text` with control characters, but line feeds and tabs, written as \\x1b."""
+    return text.translate(_CONTROLS)
+
+
+class Failure(click.ClickException):
+    """An expected failure, for people."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {printable(self.message)}", err=True)
+
+
+def with_line(error: InputError, text: str) -> Failure:
+    """The failure with the line of `text` that it is about, and a caret under the column."""
+    lines = text.split("\n")
+    if error.line is None or not 0 < error.line <= len(lines):
+        return Failure(str(error))
+    line = lines[error.line - 1].replace("\t", " ").rstrip()
+    start = max(0, (error.column or 1) - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
+    shown = line[start : start + LONGEST_LINE]
+    caret = "" if error.column is None else "\n  " + " " * (error.column - 1 - start) + "^"
+    return Failure(f"{error}\n  {shown}{caret}")

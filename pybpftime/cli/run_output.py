@@ -1,0 +1,186 @@
+"""What `run` prints: a row for each packet of a capture, a few lines for a single run, then what all of them gave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import count, groupby
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pybpftime.cli.output import bytes_text, count_of, number, table, verdict_style, verdict_text
+from pybpftime.cli.trace_output import print_step
+from pybpftime.errors import BpfError, Fault
+from pybpftime.program.packet_summary import summarise
+from pybpftime.program.packets import Packet
+from pybpftime.program.types import PROGRAM_TYPES
+from pybpftime.runtime import Program, Result
+from pybpftime.runtime.trace import TraceStep
+
+VERDICT_WIDTH = 15
+MOST_RANGES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the program: on which packet, and what came of it."""
+
+    packet: Packet | None
+    result: Result | None
+    error: BpfError | None
+    seconds: float
+    trace: tuple[TraceStep, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The word for the table."""
+        if self.result is not None:
+            return str(self.result.verdict)
+        return "fault" if isinstance(self.error, Fault) else "limit"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        data: dict[str, Any] = {} if self.packet is None else {"number": self.packet.number}
+        if self.result is not None:
+            data |= self.result.as_dict()
+        if self.error is not None:
+            data |= self.error.as_dict()
+        if self.trace:
+            data["trace"] = [step.as_dict() for step in self.trace]
+        return data
+
+
+@dataclass(slots=True)
+class Report:
+    """What all runs together gave.  `seconds` is the time that programs ran, without reading and printing."""
+
+    runs: int = 0
+    failures: int = 0
+    instructions: int = 0
+    seconds: float = 0.0
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, one: Run) -> None:
+        """Count one run."""
+        self.runs += 1
+        self.seconds += one.seconds
+        self.verdicts[one.verdict] += 1
+        if one.result is None:
+            self.failures += 1
+        else:
+            self.instructions += one.result.instructions
+
+
+def rewriting(before: bytes, after: bytes) -> str:
+    """How a program changed a packet: its new length or the bytes that differ, and what it is now if that changed."""
+    if len(before) != len(after):
+        what = f"now {count_of(len(after), 'byte')}"
+    else:
+        differing = [index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+        place = count()  # grows with the index exactly within a range
+        ranges = [list(group) for _, group in groupby(differing, key=lambda index: index - next(place))]
+        shown = [str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}" for one in ranges]
+        what = f"rewritten at {', '.join(shown[:MOST_RANGES])}{', ...' if len(shown) > MOST_RANGES else ''}"
+    return what if summarise(before) == summarise(after) else f"{what}: {summarise(after)}"
+
+
+class Printer:
+    """Prints runs as they come: rows of a table for captures, a few lines each otherwise."""
+
+    def __init__(self, target: Console, program: Program, source: str, *, table_form: bool) -> None:
+        self.console = target
+        self._table_form = table_form
+        self._rows = 0
+        name = "standard input" if source == "-" else source
+        facts = [PROGRAM_TYPES[program.type].name, count_of(len(program.spec.instructions), "slot"), name]
+        self._headings = [Text.assemble((program.name, "bold"), ("  " + ", ".join(facts), "dim"))]
+
+    def begin(self, packet: Packet | None) -> None:
+        """A traced run on `packet` is next."""
+        if packet is not None:
+            text = f"packet {packet.number}: {count_of(len(packet.data), 'byte')}, {summarise(packet.data)}"
+            self._headings.append(Text(text, style="bold"))
+
+    def step(self, step: TraceStep) -> None:
+        """One instruction of a trace."""
+        self._print_headings()
+        print_step(self.console, step)
+
+    def show(self, one: Run) -> None:
+        """The outcome of a run."""
+        self._print_headings()
+        if self._table_form:
+            self._row(one)
+        else:
+            self._lines(one)
+
+    def _print_headings(self) -> None:
+        """Headings wait for what they head: unusable input prints an error and nothing else."""
+        for heading in self._headings:
+            self.console.print(heading)
+        self._headings.clear()
+
+    def _row(self, one: Run) -> None:
+        assert one.packet is not None
+        if not self._rows:
+            self.console.print()
+            head = f"{'packet':>6}  {'bytes':>5}  {'verdict':<{VERDICT_WIDTH}} {'instr':>7}  contents"
+            self.console.print(Text(head, style="dim"))
+        self._rows += 1
+        frame = one.packet.data
+        instructions = "" if one.result is None else number(one.result.instructions)
+        row = Text(f"{one.packet.number:>6}  {len(frame):>5}  ")
+        row.append(f"{one.verdict:<{VERDICT_WIDTH}}", style=verdict_style(one.verdict))
+        row.append(f" {instructions:>7}  {summarise(frame)}")
+        self.console.print(row)
+        indent = " " * 15
+        after = None if one.result is None else one.result.packet
+        if after is not None and after != frame:
+            self.console.print(Text(f"{indent}{rewriting(frame, after)}", style="blue"))
+        self._notes(one, indent)
+
+    def _lines(self, one: Run) -> None:
+        if one.result is not None:
+            result = one.result
+            head = verdict_text(one.verdict) if result.verdict.name else Text()
+            head.append(f"{'  ' if head else ''}r0 = {result.r0:#x} ({result.r0}), ", style="default")
+            head.append(count_of(result.instructions, "instruction"), style="default")
+            self.console.print(head)
+            if result.packet is not None:
+                same = one.packet is not None and one.packet.data == result.packet
+                shown = "unchanged" if same else bytes_text(result.packet)
+                self.console.print(Text(f"packet: {count_of(len(result.packet), 'byte')}, {shown}"))
+            for name, value in result.context.items():
+                self.console.print(Text(f"{name} = {value}"))
+        self._notes(one, "")
+
+    def _notes(self, one: Run, indent: str) -> None:
+        if one.error is not None:
+            self.console.print(Text(f"{indent}{one.error}", style="red"))
+        if one.result is not None:
+            for line in one.result.printk:
+                self.console.print(Text(f"{indent}printk: {line}", style="cyan"))
+            if one.result.redirect is not None:
+                to, value = one.result.redirect
+                self.console.print(Text(f"{indent}redirect to {to} {value}", style="yellow"))
+
+    def finish(self, report: Report) -> None:
+        """Counts and time, where there was more than one run."""
+        self._print_headings()
+        if report.runs == 0:
+            self.console.print("no packet was read")
+            return
+        if report.runs == 1 and not self._table_form:
+            return
+        noun = "packet" if self._table_form else "run"
+        counts = table("verdict", (f"{noun}s", "right"), ("share", "right"))
+        for name, runs in report.verdicts.most_common():
+            counts.add_row(verdict_text(name), Text(number(runs)), Text(f"{runs / report.runs:.1%}"))
+        self.console.print()
+        self.console.print(counts)
+        rate = f" ({number(round(report.runs / report.seconds))} a second)" if report.seconds else ""
+        done = f"{count_of(report.runs, 'run')}, {count_of(report.instructions, 'instruction')}"
+        self.console.print()
+        self.console.print(Text(f"{done} in {report.seconds:.3f} s{rate}", style="dim"))

@@ -1,0 +1,52 @@
+"""What every engine offers: compile a program for a machine, then run it on contexts.
+
+Engines give equal results: r0, memory and Fault.  The reference engine defines them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pybpftime.helpers import HelperTable
+from pybpftime.machine import Machine
+from pybpftime.program.loaded import LoadedProgram
+
+DEFAULT_BUDGET = 10_000_000
+"""Instructions that a run may execute unless told otherwise."""
+
+
+class Context(Protocol):
+    """What a program is run on; made by `program.contexts`."""
+
+    def enter(self, machine: Machine) -> tuple[int, ...]:
+        """Map the context's memory into the machine (transient regions); returns r1, r2, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended that did not fault: r0 (64 bits, unsigned) and the number of instructions executed."""
+
+    r0: int
+    instructions: int
+
+
+class Executable(Protocol):
+    """A compiled program.  One run at a time."""
+
+    machine: Machine
+
+    def run(self, context: Context, *, budget: int = DEFAULT_BUDGET) -> Outcome:
+        """Run on `context`.  Raises Fault, or LimitExceeded when `budget` instructions did not suffice.
+
+        `machine` holds the state after the run: registers, effects, and where a run that failed stood.
+        """
+
+
+class Engine(Protocol):
+    """A way to execute programs."""
+
+    name: str
+
+    def compile(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> Executable:
+        """Prepare `program` for `machine`.  InputError when it is not well formed (see `isa.validate`)."""

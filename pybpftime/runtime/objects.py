@@ -1,0 +1,178 @@
+"""Objects and programs that live: maps with contents, programs that run on packets, contexts or plain memory.
+
+All programs of an object share its maps and one address space, so that an address that one program stores in a
+map is valid for the others.  Each program has a machine of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable
+from pybpftime.engines.reference import ReferenceEngine
+from pybpftime.errors import InputError
+from pybpftime.helpers import HelperTable, default_helpers
+from pybpftime.machine import LINUX, Environment, Machine, Observer, Strictness
+from pybpftime.machine.machine import new_memory
+from pybpftime.maps import Map, create_map, like_libbpf
+from pybpftime.program.contexts import make_context
+from pybpftime.program.loaded import LoadedProgram
+from pybpftime.program.spec import ObjectSpec, ProgramSpec
+from pybpftime.program.types import PROGRAM_TYPES
+from pybpftime.runtime.globals import Globals
+from pybpftime.runtime.result import Result
+from pybpftime.runtime.views import MapView
+from pybpftime.uapi import MapFlag, MapType, ProgramType
+
+ENGINES: Mapping[str, type[Engine]] = {"reference": ReferenceEngine}
+
+
+class Object:
+    """A loaded object: `programs` and `maps` by name, `globals` for its variables.
+
+    `object["name"]` is a program; `object.program` is the only one.  `observers` watch every run of its programs.
+    """
+
+    def __init__(
+        self,
+        spec: ObjectSpec,
+        *,
+        level: Strictness = LINUX,
+        environment: Environment | None = None,
+        helpers: HelperTable | None = None,
+        engine: str = "reference",
+        variables: Mapping[str, Any] | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        if engine not in ENGINES:
+            raise InputError(f"there is no engine named {engine}; there is {', '.join(ENGINES)}")
+        self.spec = spec
+        self.level = level
+        self.environment = Environment() if environment is None else environment
+        self.helpers = default_helpers() if helpers is None else helpers
+        self.engine = ENGINES[engine]()
+        self.observers = tuple(observers)
+        self.memory = new_memory(level)
+        self._maps = {name: self._create(name) for name in spec.maps}
+        self.maps: Mapping[str, MapView] = {name: MapView(map, spec.btf) for name, map in self._maps.items()}
+        self.globals = Globals(self.maps, spec.btf)
+        self.programs: Mapping[str, Program] = {
+            name: Program(program, self, self._maps) for name, program in spec.programs.items()
+        }
+        for name, value in (variables or {}).items():
+            self.globals[name] = value
+        self._fill_static_values()
+        for map in self._maps.values():
+            if map.spec.contents is not None and map.spec.flags & MapFlag.BPF_F_RDONLY_PROG:
+                map.freeze()
+
+    def _create(self, name: str) -> Map:
+        cpu_count = self.environment.cpu_count
+        map = create_map(like_libbpf(self.spec.maps[name], cpu_count), cpu_count=cpu_count)
+        map.attach(self.memory, self.level)
+        return map
+
+    def _fill_static_values(self) -> None:
+        for name, map in self._maps.items():
+            for index, target in map.spec.values:
+                if map.spec.type != MapType.BPF_MAP_TYPE_PROG_ARRAY or target not in self.programs:
+                    raise InputError(f"map {name}: entry {index} names {target}, which is no program of the object")
+                self.maps[name][index] = self.programs[target]
+
+    @property
+    def program(self) -> Program:
+        """The only program; InputError when there are several or none."""
+        if len(self.programs) != 1:
+            names = ", ".join(self.programs) or "none"
+            raise InputError(f"name one of the object's programs: {names}", file=self.spec.file)
+        return next(iter(self.programs.values()))
+
+    def __getitem__(self, name: str) -> Program:
+        try:
+            return self.programs[name]
+        except KeyError:
+            names = ", ".join(self.programs) or "none"
+            raise InputError(f"there is no program named {name}; there is {names}", file=self.spec.file) from None
+
+    def __iter__(self) -> Iterator[Program]:
+        return iter(self.programs.values())
+
+    def __repr__(self) -> str:
+        return f"<object {self.spec.file or ''}: {', '.join(self.programs)}>"
+
+
+class Program:
+    """A program that can run.  Compiled when it first runs; one run at a time."""
+
+    def __init__(self, spec: ProgramSpec, owner: Object, maps: Mapping[str, Map]) -> None:
+        self.spec = spec
+        self.object = owner
+        self.loaded = LoadedProgram(spec, maps)
+        self._executable: Executable | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its entry function."""
+        return self.spec.name
+
+    @property
+    def type(self) -> ProgramType:
+        """Its program type."""
+        return self.spec.type
+
+    @property
+    def maps(self) -> Mapping[str, MapView]:
+        """The maps of its object."""
+        return self.object.maps
+
+    @property
+    def globals(self) -> Globals:
+        """The variables of its object."""
+        return self.object.globals
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that it runs on: registers, memory, frames after a run."""
+        return self._compiled().machine
+
+    def run(
+        self,
+        packet: bytes | None = None,
+        *,
+        ctx: Mapping[str, Any] | bytes | None = None,
+        mem: bytes | None = None,
+        budget: int = DEFAULT_BUDGET,
+        observers: Sequence[Observer] = (),
+    ) -> Result:
+        """Run once and return the Result.
+
+        `packet` are the bytes of a frame, for program types that take one; `ctx` the context's fields, or its
+        bytes for types whose context is a plain structure; `mem` plain memory for a program without a type.
+        Raises Fault when the program does something undefined, LimitExceeded when `budget` instructions did not
+        suffice, InputError when the input does not fit the program type.
+        """
+        executable = self._compiled()
+        machine = executable.machine
+        context = make_context(self.type, packet=packet, ctx=ctx, mem=mem, attach_type=self.spec.attach_type)
+        machine.observers = (*self.object.observers, *observers)
+        outcome = executable.run(context, budget=budget)
+        return Result(
+            verdict=PROGRAM_TYPES[self.type].verdict(outcome.r0),
+            r0=outcome.r0,
+            instructions=outcome.instructions,
+            packet=context.packet,
+            context=context.fields(),
+            printk=tuple(machine.effects.printk),
+            redirect=machine.effects.redirect,
+        )
+
+    def _compiled(self) -> Executable:
+        if self._executable is None:
+            owner = self.object
+            machine = Machine(owner.memory, owner.level, owner.environment)
+            self._executable = owner.engine.compile(self.loaded, machine, owner.helpers)
+        return self._executable
+
+    def __repr__(self) -> str:
+        return f"<program {self.name}: {PROGRAM_TYPES[self.type].name}, {len(self.spec.instructions)} slots>"

@@ -1,0 +1,169 @@
+"""Maps as a person reads them: keys and values through their BTF types.
+
+Without BTF, or for `raw`, keys and values are bytes.  A per-cpu value is a list, one entry per cpu; what a program
+array holds is the program's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pybpftime.errors import InputError
+from pybpftime.maps import Map, MapError, ProgramArray
+from pybpftime.maps.errors import Errno
+from pybpftime.program.btf import Btf, EnumValue, decode, encode
+from pybpftime.uapi import MapType
+
+NUMBER_SIZES = (1, 2, 4, 8)
+
+
+class MapView:
+    """A map with the look of a dict.  `raw` is the map itself, with the operations of bpf(2) on bytes.
+
+    A missing key is a KeyError; what the kernel refuses is a MapError with its errno; a key or value that does
+    not fit its type an InputError that says where.
+    """
+
+    def __init__(self, map: Map, btf: Btf | None) -> None:
+        self.raw = map
+        self.spec = map.spec
+        self._btf = btf
+        self._key_type = map.spec.key_type_id if btf is not None else 0
+        self._value_type = map.spec.value_type_id if btf is not None else 0
+
+    @property
+    def name(self) -> str:
+        """The map's name."""
+        return self.spec.name
+
+    @property
+    def type(self) -> MapType:
+        """The map's type."""
+        return self.spec.type
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            value = self.raw.lookup(self.encode_key(key))
+        except MapError as error:
+            if error.errno == Errno.ENOENT:
+                raise KeyError(key) from None
+            raise
+        if isinstance(self.raw, ProgramArray):
+            return self._program_name(int.from_bytes(self.encode_key(key), "little"))
+        return self.decode_value(value)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value under `key`, or `default`."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.raw.update(self.encode_key(key), self.encode_value(value))
+
+    def __delitem__(self, key: Any) -> None:
+        try:
+            self.raw.delete(self.encode_key(key))
+        except MapError as error:
+            if error.errno == Errno.ENOENT:
+                raise KeyError(key) from None
+            raise
+
+    def __contains__(self, key: Any) -> bool:
+        return self.get(key, self) is not self
+
+    def __iter__(self) -> Iterator[Any]:
+        return (key for key, _ in self.items())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.raw.items())
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """All keys with their values."""
+        if isinstance(self.raw, ProgramArray):
+            return [(index, self._program_name(index)) for index, _ in self.raw.programs()]
+        return [(self.decode_key(key), self.decode_value(value)) for key, value in self.raw.items()]
+
+    def to_dict(self) -> dict[Any, Any]:
+        """The contents as a dict.
+
+        Enumerators become their names, structures tuples of (field, value) pairs, arrays tuples.
+        """
+        return {_hashable(key): value for key, value in self.items()}
+
+    def drain(self) -> list[Any]:
+        """Take the records out of a ring buffer or perf event array, oldest first; typed where the map says how."""
+        drain = getattr(self.raw, "drain", None)
+        if drain is None:
+            raise InputError(f"map {self.name} is a {self.type.name}: there are no records to drain")
+        return [self.decode_record(record) for record in drain()]
+
+    def decode_record(self, record: Any) -> Any:
+        """A record as its value type reads it, where the map names one, else as it is."""
+        if self._value_type and isinstance(record, bytes) and self._btf is not None:
+            return decode(self._btf, self._value_type, record)
+        return record
+
+    def encode_key(self, key: Any) -> bytes:
+        """A key as bytes: through its type, from a number of its size, or bytes as they are."""
+        return self._encode(key, self._key_type, self.spec.key_size, "key")
+
+    def encode_value(self, value: Any) -> Any:
+        """A value as bytes, or as a tuple of bytes for a per-cpu map; objects of a prog array pass through."""
+        if self.raw.kind.per_cpu:
+            values = value if isinstance(value, list | tuple) else [value] * self.raw.cpu_count
+            return tuple(self._encode(one, self._value_type, self.spec.value_size, "value") for one in values)
+        if self.type == MapType.BPF_MAP_TYPE_PROG_ARRAY:
+            return getattr(value, "loaded", value)
+        return self._encode(value, self._value_type, self.spec.value_size, "value")
+
+    def decode_key(self, key: bytes) -> Any:
+        """Bytes as the key type reads them; a plain number for an untyped key of an integer's size."""
+        return self._decode(key, self._key_type)
+
+    def _program_name(self, index: int) -> str:
+        assert isinstance(self.raw, ProgramArray)
+        program = self.raw.program_at(index)
+        return str(program.spec.name)
+
+    def decode_value(self, value: Any) -> Any:
+        """Bytes as the value type reads them; a list for a per-cpu map, of addresses for a stack trace."""
+        if self.type == MapType.BPF_MAP_TYPE_STACK_TRACE and isinstance(value, bytes):
+            return [int.from_bytes(value[start : start + 8], "little") for start in range(0, len(value), 8)]
+        if isinstance(value, tuple):
+            return [self._decode(one, self._value_type) for one in value]
+        return self._decode(value, self._value_type) if isinstance(value, bytes) else value
+
+    def _encode(self, value: Any, type_id: int, size: int, what: str) -> bytes:
+        if isinstance(value, bytes | bytearray):
+            if len(value) != size:
+                raise InputError(f"map {self.name}: the {what} has {len(value)} bytes, it takes {size}")
+            return bytes(value)
+        if type_id and self._btf is not None:
+            try:
+                return encode(self._btf, type_id, value)
+            except InputError as error:
+                raise InputError(f"map {self.name}: {what}: {error.reason}") from None
+        if isinstance(value, int) and size in NUMBER_SIZES:
+            if not -(1 << 8 * size - 1) <= value < 1 << 8 * size:
+                raise InputError(f"map {self.name}: the {what} {value} does not fit {size} bytes")
+            return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+        raise InputError(f"map {self.name}: the {what} has no BTF type; give {size} bytes")
+
+    def _decode(self, content: bytes, type_id: int) -> Any:
+        if type_id and self._btf is not None:
+            return decode(self._btf, type_id, content)
+        return int.from_bytes(content, "little") if len(content) in NUMBER_SIZES else content
+
+    def __repr__(self) -> str:
+        return f"<map {self.name}: {self.type.name}, {self.spec.max_entries} entries>"
+
+
+def _hashable(key: Any) -> Any:
+    if isinstance(key, EnumValue):
+        return key.name or int(key)
+    if isinstance(key, dict):
+        return tuple((name, _hashable(value)) for name, value in key.items())
+    return tuple(_hashable(value) for value in key) if isinstance(key, list) else key
