@@ -127,7 +127,7 @@ class SkbContext(PacketContext):
     def adjust_head(self, delta: int) -> int:
         """Move `head`; prepended bytes are 0, and headers keep their place in the packet."""
         if self.head + delta <= 0:
-            # Some headroom stays: the low half of an address is what programs compare in 32 bits, and 0 means no packet.
+            # Some headroom stays: programs compare the low half of `data` in 32 bits, and 0 would mean no packet.
             grown = HEADROOM - (self.head + delta)
             self.buffer[:0] = bytes(grown)
             self.head, self.meta, self.end = self.head + grown, self.meta + grown, self.end + grown
