@@ -15,7 +15,7 @@ from pybpftime.errors import BpfError, HostError, InputError
 from pybpftime.kernel import KernelMap, drain_ringbuf, possible_cpu_count
 from pybpftime.kernel.objects import KernelObjectFile
 from pybpftime.machine import Environment
-from pybpftime.maps import Map
+from pybpftime.maps import Map, RingBuffer
 from pybpftime.program.spec import ObjectSpec
 from pybpftime.runtime import Object
 from pybpftime.uapi import MapType, ProgramType
@@ -130,8 +130,8 @@ def our_contents(map: Map) -> Any:
     """What a map holds, comparable: a dict of bytes, records of a ring buffer, None for what cannot be read."""
     if map.spec.type in UNREADABLE:
         return None
-    if map.spec.type == MapType.BPF_MAP_TYPE_RINGBUF:
-        return list(map.drain())  # type: ignore[attr-defined]  # ring buffers drain
+    if isinstance(map, RingBuffer):
+        return list(map.drain())
     return dict(map.items())
 
 

@@ -1,6 +1,6 @@
 """Run the public cases of bpf_conformance and print how many of each conformance group pass.
 
-    python tools/public_cases.py [FOLDER]
+    python -m tools.public_cases [FOLDER]
 
 FOLDER holds `.data` files; left out, the one beside the checkout is taken.  A case counts for every group that one
 of its instructions belongs to (RFC 9669 section 2.4).  The exit code is 1 when a case fails.
@@ -17,14 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pybpftime.cli.plugin import run_code
+from pybpftime.errors import BpfError
+from pybpftime.isa import encode_program, lookup
+from tests.support.conformance_data import Case, read_case
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from pybpftime.cli.plugin import run_code  # noqa: E402
-from pybpftime.errors import BpfError  # noqa: E402
-from pybpftime.isa import encode_program, lookup  # noqa: E402
-from tests.support.conformance_data import Case, read_case  # noqa: E402
-
 FOLDER = ROOT.parent / "shared" / "data" / "bpf_conformance"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -135,7 +135,7 @@ def _equal(actual: Any, expected: Any) -> bool:
 
 
 def _is_test(expected: Any) -> bool:
-    return isinstance(expected, Callable) and not isinstance(expected, Enum)  # type: ignore[arg-type]
+    return callable(expected) and not isinstance(expected, Enum)
 
 
 def _any(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pybpftime.helpers.errors import E2BIG, EFAULT, EINVAL, ENOENT
 from pybpftime.helpers.marshal import Span
+from pybpftime.helpers.packet_access import PacketBuffer
 from pybpftime.helpers.registry import implements
 from pybpftime.machine import Machine
 from pybpftime.maps import PerfEventArray
@@ -18,14 +19,14 @@ VALUE_SIZE = 24  # struct bpf_perf_event_value
 @implements("bpf_perf_event_output")
 def perf_event_output(machine: Machine, context: object, map: PerfEventArray, flags: int, data: bytes) -> int:
     """bpf_skb_event_output and bpf_xdp_event_output where the context has a packet, which may follow the data."""
-    packet = context if getattr(context, "kind", None) in ("skb", "xdp") else None
+    packet = context if isinstance(context, PacketBuffer) else None
     if flags & ~(INDEX_MASK | (PACKET_LENGTH_MASK if packet is not None else 0)):
         return -EINVAL
     length = flags >> PACKET_LENGTH_SHIFT
     if packet is not None and length:
-        if length > packet.length:  # type: ignore[attr-defined]  # a PacketBuffer, by its kind
+        if length > packet.length:
             return -EFAULT
-        data += packet.read(0, length)  # type: ignore[attr-defined]
+        data += packet.read(0, length)
     map.output(flags & INDEX_MASK, data, machine.environment.cpu)
     return 0
 
