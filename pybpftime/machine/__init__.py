@@ -1,7 +1,7 @@
 """The machine that instructions and helpers act on: registers, frames, memory, environment, observers."""
 
 from pybpftime.machine.environment import Environment, HostEnvironment
-from pybpftime.machine.machine import Code, Effects, Machine, TailCall
+from pybpftime.machine.machine import Code, Effects, Limits, Machine, TailCall
 from pybpftime.machine.memory import Memory, Region, RegionKind
 from pybpftime.machine.observer import Observer
 from pybpftime.machine.stack import Frame
@@ -17,6 +17,7 @@ __all__ = [
     "Environment",
     "Frame",
     "HostEnvironment",
+    "Limits",
     "Machine",
     "Memory",
     "Observer",

@@ -13,23 +13,50 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pybpftime.errors import Fault, FaultKind, InternalError, LimitExceeded
+from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.isa.algebra import IntAlgebra
 from pybpftime.machine.environment import Environment
 from pybpftime.machine.memory import Memory, Region, RegionKind
 from pybpftime.machine.observer import Observer
 from pybpftime.machine.pointers import NarrowPointerAlgebra, PointerAlgebra, TrackingMemory
-from pybpftime.machine.stack import FRAME_SIZE, MAX_DEPTH, Frame, Stack
+from pybpftime.machine.stack import MAPPED_FRAMES, Frame, Stack
 from pybpftime.machine.strictness import LINUX, Strictness
 
 REGISTERS = 11
 ARGUMENTS = 5
 MASK = (1 << 64) - 1
-MAX_TAIL_CALLS = 33
-MAX_LOOPS = 8 << 20  # BPF_MAX_LOOPS of Linux: how often may_goto falls through in one run
+LARGEST_STACK = 256 << 20  # bytes of all frames together
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a run may go besides its instruction budget; the defaults are those of Linux.
+
+    `max_depth` is how many frames a call chain has (callbacks count), `frame_size` the bytes of each, a multiple
+    of 8; `tail_calls` how many a run makes (MAX_TAIL_CALL_CNT), beyond which bpf_tail_call does nothing; `loops`
+    how often may_goto falls through in a run (BPF_MAX_LOOPS).  InputError for values that make no sense.
+    """
+
+    max_depth: int = 8
+    frame_size: int = 512
+    tail_calls: int = 33
+    loops: int = 8 << 20
+
+    def __post_init__(self) -> None:
+        ranges = {"max_depth": (1, 1 << 20), "frame_size": (8, 1 << 20)}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            least, most = ranges.get(one.name, (0, (1 << 32) - 1))
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(f"the limit {one.name} is a number from {least} to {most}")
+        if self.frame_size % 8:
+            raise InputError(f"the limit frame_size is a multiple of 8, not {self.frame_size}")
+        if self.max_depth * self.frame_size > LARGEST_STACK:
+            together = f"{self.max_depth} frames of {self.frame_size} bytes"
+            raise InputError(f"{together} are more than {LARGEST_STACK >> 20} MiB of stack")
 
 
 class TailCall(Exception):  # control flow between a helper and the engine, not an error
@@ -71,23 +98,23 @@ class Machine:
         strictness: Strictness = LINUX,
         environment: Environment | None = None,
         *,
-        max_depth: int = MAX_DEPTH,
-        frame_size: int = FRAME_SIZE,
+        limits: Limits | None = None,
     ) -> None:
         self.memory = new_memory(strictness) if memory is None else memory
         self.strictness = strictness
         self.environment = Environment() if environment is None else environment
-        self.max_depth = max_depth
+        self.limits = Limits() if limits is None else limits
         self.registers: list[int | None] = [0] * REGISTERS
         self.frames: list[Frame] = []
-        self.stack = Stack(self.memory, strictness, frame_size, min(max_depth, MAX_DEPTH))
+        depth = min(self.limits.max_depth, MAPPED_FRAMES)
+        self.stack = Stack(self.memory, strictness, self.limits.frame_size, depth)
         self.code: list[Code] = []
         self.context: Any = None
         self.effects = Effects()
         self.tail_calls = 0
         self.held_lock: int | None = None
         self.references: dict[int, str] = {}  # what helpers gave and want back: address to helper
-        self.loop_budget = MAX_LOOPS
+        self.loop_budget = self.limits.loops
         self.observers: tuple[Observer, ...] = ()
         self.call: Callable[[int, Sequence[int]], int] = _no_engine
 
@@ -111,7 +138,7 @@ class Machine:
         self.tail_calls = 0
         self.held_lock = None
         self.references.clear()
-        self.loop_budget = MAX_LOOPS
+        self.loop_budget = self.limits.loops
         self.registers[:] = [self.unset] * REGISTERS
         self.set_arguments(arguments)
         self.push_frame(entry, None)
@@ -124,16 +151,29 @@ class Machine:
         self.registers[1 : ARGUMENTS + 1] = [*(argument & MASK for argument in arguments), *rest]
 
     def push_frame(self, entry: int, return_pc: int | None) -> None:
-        """Enter a function: save r6 to r10, give it its own stack.  LimitExceeded beyond `max_depth` frames."""
+        """Enter a function: save r6 to r10, give it its own stack.
+
+        LimitExceeded beyond `limits.max_depth` frames of one program: Linux counts afresh behind a tail call.
+        """
         depth = len(self.frames)
-        if depth == self.max_depth:
-            reason = f"call depth is limited to {self.max_depth} frames"
-            raise LimitExceeded(reason, limit="depth", amount=self.max_depth)
+        base = self.frames[-1].base if depth else 0
+        if depth - base == self.limits.max_depth:
+            reason = f"call depth is limited to {self.limits.max_depth} frames"
+            raise LimitExceeded(reason, limit="depth", amount=self.limits.max_depth)
         registers = self.registers
         stack = self.stack.open(depth)
-        self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack))
+        self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack, base))
         registers[6:10] = [self.unset] * 4
         registers[10] = stack.base + self.stack.frame_size
+
+    def replace_frame(self, entry: int) -> None:
+        """A tail call: go on at `entry` in the frame of the caller, its stack cleared; r1 stays, all else is unset."""
+        depth = len(self.frames) - 1
+        frame = self.frames[depth]
+        frame.entry, frame.base = entry, depth
+        self.stack.open(depth)
+        self.registers[0] = self.unset
+        self.registers[2:10] = [self.unset] * 8
 
     def pop_frame(self) -> int | None:
         """Leave a function: restore r6 to r10, unset r1 to r5, close its stack.  Returns the pc to go on at."""

@@ -1,4 +1,4 @@
-"""Stack frames: 512 bytes of memory for every function call, one region per depth.
+"""Stack frames: memory for every function call, one region per depth.
 
 A frame's region is mapped once and closed (no byte accessible) when its function returns, so that a pointer
 into a dead frame faults instead of reading what a later call left there.
@@ -12,8 +12,7 @@ from pybpftime.errors import Fault, FaultKind
 from pybpftime.machine.memory import Memory, Region, RegionKind, count
 from pybpftime.machine.strictness import Strictness
 
-FRAME_SIZE = 512
-MAX_DEPTH = 8
+MAPPED_FRAMES = 8  # how many a machine maps at once; those beyond are mapped when they are opened
 
 
 @dataclass(slots=True)
@@ -22,12 +21,14 @@ class Frame:
 
     `return_pc` is where the caller goes on, None when the caller is not BPF code (the start of a run, a
     callback); `saved` holds the caller's r6 to r10; `stack` is this function's memory; `entry` its first pc.
+    `base` is the number of frames below the one in which this function's program was entered.
     """
 
     entry: int
     return_pc: int | None
     saved: tuple[int | None, ...]
     stack: Region
+    base: int = 0
 
 
 class StackRegion(Region):
@@ -85,9 +86,7 @@ class Stack:
 
     __slots__ = ("_memory", "_regions", "_strictness", "frame_size")
 
-    def __init__(
-        self, memory: Memory, strictness: Strictness, frame_size: int = FRAME_SIZE, depth: int = MAX_DEPTH
-    ) -> None:
+    def __init__(self, memory: Memory, strictness: Strictness, frame_size: int, depth: int) -> None:
         self._memory = memory
         self._strictness = strictness
         self.frame_size = frame_size

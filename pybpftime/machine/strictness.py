@@ -25,12 +25,16 @@ class Strictness:
     tracked_pointers: bool  # a pointer stored to a map, returned, or mixed into a scalar
     refused_constants: bool  # immediate shift >= width and division by immediate 0 are refused at load
     unreleased: bool  # exit or tail call with a spin lock held or a ring buffer record neither submitted nor discarded
+    checked_calls: bool  # what the verifier admits in no call: arguments, program types, licenses, callback results
+    call_by_number: bool  # callx with the number of a helper in the register; else it calls that helper
 
 
-#                                   uninit  uninit  stack,  memory  atomic  untrust pointer const   un-
-#                                   reg     stack   context align   align   load    track   refused released
-LENIENT = Strictness("lenient",     False,  False,  False,  False,  False,  True,   False,  False,  False)  # fmt: skip
-LINUX   = Strictness("linux",       True,   False,  True,   False,  True,   False,  False,  True,   True)  # fmt: skip
-STRICT  = Strictness("strict",      True,   True,   True,   True,   True,   True,   True,   True,   True)  # fmt: skip
+# fmt: off
+#                                uninit uninit stack  memory atomic load   point- const  un-    calls  call
+#                                reg    stack  align  align  align  untr.  ers    refuse freed  check  by no.
+LENIENT = Strictness("lenient",  False, False, False, False, False, True,  False, False, False, False, False)
+LINUX   = Strictness("linux",    True,  False, True,  False, True,  False, False, True,  True,  True,  True)
+STRICT  = Strictness("strict",   True,  True,  True,  True,  True,  True,  True,  True,  True,  True,  True)
+# fmt: on
 
 LEVELS = {level.name: level for level in (LENIENT, LINUX, STRICT)}

@@ -12,7 +12,7 @@ from pybpftime.helpers import Helper, HelperTable, default_helpers, helper
 from pybpftime.helpers.declarations.kinds import Anything, Integer, Mem, Size, UninitMem
 from pybpftime.isa import Immediate, Program, lookup
 from pybpftime.isa.assembler import assemble
-from pybpftime.machine import LINUX, Environment, Machine, Observer, Strictness
+from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Strictness
 from pybpftime.maps import Map, MapSpec, ProgramArray, create_map
 from pybpftime.program.contexts.memory import MemoryContext
 from pybpftime.program.loaded import LoadedProgram
@@ -92,6 +92,7 @@ def rig(
     references: dict[int, Reference] | None = None,
     lines: Sequence[SourceLine] = (),
     name: str = "main",
+    license: str = "GPL",
     targets: Sequence[str | None] = (),
     observers: Sequence[Observer] = (),
     environment: Environment | None = None,
@@ -104,12 +105,13 @@ def rig(
     the programs `targets` (called target0, target1..., None for the program itself), `map_by_fd(1)` and
     `map_val(map_by_fd(1))` an array of one value of 64 bytes.  `call probe` calls `on_probe`.
     """
-    machine = Machine(strictness=level, environment=environment, max_depth=max_depth, frame_size=frame_size)
+    limits = Limits(max_depth=max_depth, frame_size=frame_size)
+    machine = Machine(strictness=level, environment=environment, limits=limits)
     machine.observers = tuple(observers)
     maps = {spec.name: create_map(spec) for spec in (VALUE, PROGRAMS)}
     for map in maps.values():
         map.attach(machine.memory, level)
-    loaded = load(program, maps, name=name, references=references, lines=lines)
+    loaded = load(program, maps, name=name, license=license, references=references, lines=lines)
     array = maps["programs"]
     assert isinstance(array, ProgramArray)
     for index, text in enumerate(targets):
@@ -125,6 +127,7 @@ def load(
     maps: dict[str, Map],
     *,
     name: str = "main",
+    license: str = "GPL",
     references: dict[int, Reference] | None = None,
     lines: Sequence[SourceLine] = (),
 ) -> LoadedProgram:
@@ -139,5 +142,5 @@ def load(
             found[slot] = MapReference("value", instruction.next_imm)
         elif row.immediate is Immediate.MAP_BY_FD:
             found[slot] = MapReference("value" if instruction.imm else "programs")
-    spec = ProgramSpec(name, instructions, references=found | (references or {}), lines=tuple(lines))
+    spec = ProgramSpec(name, instructions, license=license, references=found | (references or {}), lines=tuple(lines))
     return LoadedProgram(spec, maps)

@@ -184,7 +184,7 @@ def test_gotox_does_not_leave_its_program() -> None:
 @pytest.mark.parametrize(
     ("text", "references", "words"),
     [
-        ("call kfunc 5\nexit", {}, "nothing is known by the number 5"),
+        ("call kfunc 5\nexit", {}, "the kernel function with BTF id 5 is not known here"),
         ("r0 = map_by_fd(9)\nexit", {0: Extern("x", "kconfig")}, "kconfig x is defined neither"),
         ("r0 = 0 ll\nexit", {0: Extern("jiffies", "ksym")}, "ksym jiffies is defined neither"),
         ("call kfunc 1\nexit", {0: Extern("bpf_cpumask_create", "kfunc")}, "kfunc bpf_cpumask_create is defined"),
@@ -256,7 +256,7 @@ def test_references_that_cannot_be_resolved_are_refused(reference: MapReference,
 
 def test_an_empty_helper_table_serves_nothing() -> None:
     fault = fault_of("r1 = 0\ncall 1\nexit", helpers=HelperTable())
-    assert "bpf_map_lookup_elem (helper 1) is not implemented" in fault.reason
+    assert "bpf_map_lookup_elem#1 is not implemented" in fault.reason
 
 
 # -- legacy packet access -------------------------------------------------------------------------------------------

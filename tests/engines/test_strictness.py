@@ -1,7 +1,4 @@
-"""The strictness table of the design, cell by cell: what a deed leads to at each level.
-
-The row "load through an untrusted BTF pointer that faults" is missing: this version has no such pointers.
-"""
+"""The strictness table of the design, cell by cell: what a deed leads to at each level."""
 
 from __future__ import annotations
 
@@ -224,6 +221,53 @@ def test_constants(text: str, level: Strictness, expected: Expected) -> None:
     judge(text, level, expected)
 
 
+# -- kernel objects -------------------------------------------------------------------------------------------------
+
+TASK = "call 158\n"  # bpf_get_current_task_btf
+PERMISSION = FaultKind.PERMISSION
+OBJECTS = {
+    "load": Case(f"{TASK}r0 = *(u64 *)(r0 + 1800)\nexit", PERMISSION, 0, PERMISSION),
+    "load of what was loaded": Case(
+        f"{TASK}r0 = *(u64 *)(r0 + 8)\nr0 = *(u64 *)(r0 + 8)\nexit", PERMISSION, MEMORY, PERMISSION
+    ),
+    "sign-extending load": Case(f"{TASK}r0 = *(s8 *)(r0 + 3)\nexit", PERMISSION, 0, PERMISSION),
+    "load_acquire": Case(f"{TASK}r0 = load_acquire((u32 *)(r0 + 4))\nexit", PERMISSION, 0, PERMISSION),
+    "store": Case(f"{TASK}*(u32 *)(r0 + 4) = 1\nexit", PERMISSION, PERMISSION, PERMISSION),
+    "atomic": Case(f"{TASK}r1 = 1\nlock *(u64 *)(r0 + 8) += r1\nexit", PERMISSION, PERMISSION, PERMISSION),
+    "before its start": Case(f"{TASK}r0 = *(u8 *)(r0 - 1)\nexit", MEMORY, MEMORY, MEMORY),
+}
+
+
+@pytest.mark.parametrize(("text", "level", "expected"), cells(OBJECTS))
+def test_kernel_objects(text: str, level: Strictness, expected: Expected) -> None:
+    judge(text, level, expected)
+
+
+# -- calls ----------------------------------------------------------------------------------------------------------
+
+LOOP = "r1 = 3\nr2 = code_addr(f)\nr3 = 0\nr4 = 0\ncall bpf_loop\nexit\n"
+CALLS = {
+    "a size of 0": Case("r1 = r10\nr2 = 0\ncall reader\nexit", 0, FaultKind.HELPER, FaultKind.HELPER),
+    "callback that returns 1": Case(LOOP + "f: r0 = 1\nexit", 1, 1, 1),
+    "callback that returns 2": Case(LOOP + "f: r0 = 2\nexit", 1, FaultKind.HELPER, FaultKind.HELPER),
+    "callx of a helper's number": Case("r1 = 3\nr2 = 4\nr6 = 0x10001\ncallx r6\nexit", 7, CALL, CALL),
+    "callx of a function": Case("r6 = code_addr(f)\ncallx r6\nexit\nf: r0 = 5\nexit", 5, 5, 5),
+}
+LICENSED = Case("call 35\nif r0 != 0 goto +1\nexit\nr0 = 1\nexit", 1, CALL, CALL)  # bpf_get_current_task
+
+
+@pytest.mark.parametrize(("text", "level", "expected"), cells(CALLS))
+def test_calls(text: str, level: Strictness, expected: Expected) -> None:
+    judge(text, level, expected)
+
+
+@pytest.mark.parametrize(("text", "level", "expected"), cells({"gpl_only": LICENSED}))
+def test_licenses(text: str, level: Strictness, expected: Expected) -> None:
+    judge(text, level, expected, license="BSD")
+    judge(text, level, 1, license="Dual BSD/GPL")
+    judge("r0 = 4\nif r0 == 4 goto +1\ncall 35\nexit", level, 4, license="BSD")  # where it is never called
+
+
 # -- pointers -------------------------------------------------------------------------------------------------------
 
 TWO = "r6 = map_val(map_by_fd(1)) + 0; r7 = r10"  # two pointers into two regions
@@ -397,7 +441,8 @@ def test_the_table_has_the_levels_in_order_of_strictness() -> None:
     assert list(LEVELS) == ["lenient", "linux", "strict"]
     relaxed_by_linux = ("untrusted_load",)  # Linux reads 0 where both others fault
     for check in ("uninitialised_register", "uninitialised_stack", "unaligned_stack_and_context", "unaligned_memory",
-                  "unaligned_atomic", "tracked_pointers", "refused_constants"):  # fmt: skip
+                  "unaligned_atomic", "tracked_pointers", "refused_constants", "unreleased", "checked_calls",
+                  "call_by_number"):  # fmt: skip
         values = [getattr(level, check) for level in LEVELS.values()]
         assert values == sorted(values), check
     assert [getattr(level, relaxed_by_linux[0]) for level in LEVELS.values()] == [True, False, True]

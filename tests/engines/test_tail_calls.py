@@ -140,3 +140,20 @@ def test_a_machine_runs_one_executable() -> None:
     engine.compile(load("r0 = 0\nexit", {}), machine, table)  # the failure left nothing behind
     with pytest.raises(InternalError, match="a machine runs one executable"):
         engine.compile(load("r0 = 0\nexit", {}), machine, table)
+
+
+def test_depth_is_counted_afresh_behind_a_tail_call() -> None:
+    """Eight frames a program, 33 tail calls: the number is what Linux 6.18 (x86-64) gives for the same program."""
+    text = "call pc+2\nr0 += 1\nexit\nr2 = map_by_fd(0)\nr3 = 0\ncall bpf_tail_call\nr0 = 100\nexit"
+    bench = rig(text, context=SyscallContext(bytes(8)), targets=[None])
+    assert bench.run().r0 == 100 + 34
+    assert bench.machine.tail_calls == 33
+    with pytest.raises(LimitExceeded, match="8 frames"):
+        rig("call pc-1\nexit").run()
+
+
+def test_calls_that_find_no_program_do_not_count() -> None:
+    misses = "r6 = r1\n" + "r1 = r6\nr2 = map_by_fd(0)\nr3 = 1\ncall bpf_tail_call\n" * 40
+    bench = rig(misses + "r1 = r6\n" + TAIL_CALL.format(0), context=SyscallContext(bytes(8)), targets=["r0 = 9\nexit"])
+    assert bench.run().r0 == 9
+    assert bench.machine.tail_calls == 1

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pybpftime.errors import Fault, FaultKind, InternalError, LimitExceeded
+from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.isa import IntAlgebra
 from pybpftime.machine import (
     LENIENT,
@@ -15,6 +15,7 @@ from pybpftime.machine import (
     STRICT,
     Effects,
     Environment,
+    Limits,
     Machine,
     Memory,
     Region,
@@ -80,7 +81,7 @@ def test_frames_save_and_restore() -> None:
 
 
 def test_the_depth_is_limited() -> None:
-    machine = Machine(max_depth=3)
+    machine = Machine(limits=Limits(max_depth=3))
     machine.reset(0, ())
     machine.push_frame(0, 0)
     machine.push_frame(0, 0)
@@ -90,6 +91,36 @@ def test_the_depth_is_limited() -> None:
     assert len(machine.frames) == 3
 
 
+def test_the_limits_are_those_of_linux_unless_given() -> None:
+    assert Machine().limits == Limits(max_depth=8, frame_size=512, tail_calls=33, loops=8 << 20)
+    limits = Limits(max_depth=20, loops=3)
+    machine = Machine(limits=limits)
+    assert machine.limits == limits
+    for _ in range(2):
+        machine.reset(0, ())
+        assert machine.loop_budget == 3
+        machine.loop_budget = 0
+    for _ in range(19):
+        machine.push_frame(0, 0)
+    assert len({frame.stack.base for frame in machine.frames}) == 20
+    with pytest.raises(LimitExceeded):
+        machine.push_frame(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_depth", 0), ("max_depth", -1), ("max_depth", "8"), ("max_depth", True),
+     pytest.param("max_depth", 10**5000, id="huge"),
+     ("frame_size", 0), ("frame_size", 12), ("frame_size", 1 << 21), ("tail_calls", -1), ("tail_calls", None),
+     ("loops", 1.5)],
+)  # fmt: skip
+def test_limits_that_make_no_sense_are_refused(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"the limit {field} is a"):
+        Limits(**{field: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="more than 256 MiB of stack"):
+        Limits(max_depth=1 << 20, frame_size=1 << 20)
+
+
 def test_arguments_are_five_at_most() -> None:
     with pytest.raises(InternalError, match="6 arguments do not fit into r1 to r5"):
         Machine().reset(0, range(6))
@@ -97,7 +128,7 @@ def test_arguments_are_five_at_most() -> None:
 
 def test_what_a_machine_is_made_of() -> None:
     memory, environment = Memory(), Environment(pid=5)
-    machine = Machine(memory, STRICT, environment, frame_size=64)
+    machine = Machine(memory, STRICT, environment, limits=Limits(frame_size=64))
     assert machine.memory is memory
     assert machine.environment is environment
     assert machine.strictness is STRICT

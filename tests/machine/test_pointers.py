@@ -269,7 +269,7 @@ def test_a_part_of_a_pointer_is_not_loaded(size: int) -> None:
 
 def test_a_part_of_something_at_the_edge_of_the_stack() -> None:
     memory = TrackingMemory()
-    region = Stack(memory, STRICT, frame_size=12).open(0)
+    region = Stack(memory, STRICT, frame_size=12, depth=1).open(0)
     memory.store(region.base + 8, 4, 3)
     assert memory.load(region.base + 8, 4) == 3
     with pytest.raises(Fault) as caught:

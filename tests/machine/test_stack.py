@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.machine import LENIENT, LEVELS, LINUX, STRICT, Memory, Strictness
-from pybpftime.machine.stack import FRAME_SIZE, MAX_DEPTH, Stack
+from pybpftime.machine.stack import Stack
+
+FRAME_SIZE, MAPPED = 512, 8
 
 
-def make_stack(level: Strictness = LINUX, **sizes: int) -> tuple[Memory, Stack]:
+def make_stack(level: Strictness = LINUX, frame_size: int = FRAME_SIZE, depth: int = MAPPED) -> tuple[Memory, Stack]:
     memory = Memory()
-    return memory, Stack(memory, level, **sizes)
+    return memory, Stack(memory, level, frame_size, depth)
 
 
 def test_frames_are_there_from_the_beginning_and_closed() -> None:
     memory, _ = make_stack()
-    assert [region.name for region in memory] == ["stack", *(f"stack of call {depth}" for depth in range(1, MAX_DEPTH))]
+    assert [region.name for region in memory] == ["stack", *(f"stack of call {depth}" for depth in range(1, MAPPED))]
     for region in memory:
         with pytest.raises(Fault, match="no byte of it may be accessed"):
             memory.load(region.base, 1)

@@ -7,19 +7,18 @@ program before, so a tail call is a jump, and a pc names one instruction whateve
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from operator import length_hint
 
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context, Outcome
+from pybpftime.engines.reference.link import Linker, map_addresses
 from pybpftime.engines.reference.steps import Binder, Exited, Step, enter_function, trap
 from pybpftime.errors import BpfError, Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.helpers import HelperTable, bind
-from pybpftime.isa import Immediate, Instruction, Row, validate
+from pybpftime.isa import validate
 from pybpftime.machine import Code, Machine, TailCall
-from pybpftime.maps import MapError
 from pybpftime.program.loaded import LoadedProgram
-from pybpftime.program.spec import Extern, MapReference, ProgramSpec, Trap
 
 
 class ReferenceEngine:
@@ -120,14 +119,8 @@ class ReferenceExecutable:
         """Go on in `program`, in the frame of the caller: r1 is the context, all else is unset."""
         if not isinstance(program, LoadedProgram):
             raise InternalError(f"a prog array holds {program!r}")
-        machine = self.machine
-        registers = machine.registers
-        registers[0] = machine.unset
-        registers[2:10] = [machine.unset] * 8
         code = self._codes.get(id(program)) or self._add(program)
-        frame = machine.frames[-1]
-        frame.entry = code.start
-        machine.stack.open(len(machine.frames) - 1)
+        self.machine.replace_frame(code.start)
         return code.start
 
     def _add(self, program: LoadedProgram) -> Code:
@@ -135,23 +128,23 @@ class ReferenceExecutable:
         spec, machine = program.spec, self.machine
         try:
             rows = validate(spec.instructions, refuse_constants=machine.strictness.refused_constants)
-            addresses = _map_addresses(program)
+            addresses = map_addresses(program)
         except InputError as error:
             raise error.at(file=spec.file, section=spec.section or None) from None
         code = machine.add_code(program, len(rows) + 1, spec.name)
-        linker = _Linker(spec, machine, self._helpers, code, addresses)
+        linker = Linker(spec, machine, self._helpers, code, addresses)
         binder = Binder(
             machine,
             code.start,
-            lambda helper: bind(helper, self._helpers, machine, spec.type),
+            lambda helper: bind(helper, self._helpers, machine, spec.type, license=spec.license),
             linker.immediate,
         )
         steps: list[Step] = []
         for slot, (instruction, row) in enumerate(zip(spec.instructions, rows, strict=True)):
             if instruction is None or row is None:
                 steps.append(trap(Fault(FaultKind.INSTRUCTION, "jump into the middle of a wide instruction")))
-            elif isinstance(reference := spec.references.get(slot), Trap):
-                steps.append(trap(Fault(FaultKind.TRAP, reference.reason)))
+            elif (fault := linker.why_not(slot, instruction, row)) is not None:
+                steps.append(trap(fault))
             else:
                 steps.append(binder.bind(slot, instruction, row))
         steps.append(trap(Fault(FaultKind.INSTRUCTION, "the program runs past its last instruction")))
@@ -176,53 +169,3 @@ class ReferenceExecutable:
                 instruction=None if instruction is None else format_instruction(instruction),
             )
         return error
-
-
-def _map_addresses(program: LoadedProgram) -> Mapping[int, int]:
-    """The addresses that stand for the program's maps and their values, by slot of the instruction."""
-    addresses = {}
-    for slot, reference in program.spec.references.items():
-        if not isinstance(reference, MapReference):
-            continue
-        map = program.maps.get(reference.name)
-        if map is None:
-            raise InputError(f"the program refers to a map {reference.name}, which was not given", instruction=slot)
-        try:
-            addresses[slot] = map.address if reference.offset is None else map.values_address(reference.offset)
-        except MapError as error:
-            raise InputError(f"map {reference.name}: {error.reason}", instruction=slot) from None
-    return addresses
-
-
-class _Linker:
-    """What the immediates of one program stand for on its machine."""
-
-    def __init__(
-        self, spec: ProgramSpec, machine: Machine, helpers: HelperTable, code: Code, addresses: Mapping[int, int]
-    ) -> None:
-        self._spec = spec
-        self._machine = machine
-        self._helpers = helpers
-        self._code = code
-        self._addresses = addresses
-
-    def immediate(self, slot: int, instruction: Instruction, row: Row) -> int:
-        """The 64-bit value of the wide instruction, or the number of the helper behind the kfunc called, at `slot`."""
-        reference = self._spec.references.get(slot)
-        if isinstance(reference, Extern):
-            return self._extern(reference)
-        if slot in self._addresses:
-            return self._addresses[slot]
-        if row.immediate is Immediate.VALUE:
-            return instruction.imm64
-        if row.immediate is Immediate.CODE:
-            return self._machine.code_address(self._code.start + slot + 1 + instruction.imm)
-        raise Fault(FaultKind.TRAP, f"{row.meaning}: nothing is known by the number {instruction.imm} here")
-
-    def _extern(self, extern: Extern) -> int:
-        helper = self._helpers.find(extern.name) if extern.kind == "kfunc" else None
-        if helper is not None:
-            return helper.id
-        if extern.weak and extern.kind != "kfunc":
-            return 0
-        raise Fault(FaultKind.TRAP, f"{extern.kind} {extern.name} is defined neither by the object nor by this runtime")

@@ -24,7 +24,8 @@ class Binder:
     """What step functions of one program close over: the machine, its algebras, where the program stands.
 
     `invoke(helper_id)` gives the closure that marshals a call of that helper; `immediate(slot, instruction, row)`
-    the value of a wide instruction (for a call by BTF id: the helper's number), or raises Fault when there is none.
+    the value of a wide instruction (for a call by BTF id: the helper's number).  What refers to something that is not
+    there is never bound; see `link`.
     """
 
     def __init__(
@@ -273,10 +274,7 @@ def _store_release(binder: Binder, pc: int, instruction: Instruction, row: Row) 
 
 def _immediate(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
     registers, dst_reg, next_pc = binder.machine.registers, instruction.dst_reg, pc + 2
-    try:
-        value = binder.immediate(pc - binder.base, instruction, row)
-    except Fault as fault:
-        return trap(fault)
+    value = binder.immediate(pc - binder.base, instruction, row)
 
     def step() -> int:
         registers[dst_reg] = value
@@ -310,7 +308,7 @@ def _call_local(binder: Binder, pc: int, instruction: Instruction, row: Row) -> 
 
 def _call_register(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
     machine, dst_reg, next_pc = binder.machine, instruction.dst_reg, pc + 1
-    by_number = not machine.strictness.tracked_pointers and not machine.strictness.uninitialised_register
+    by_number = not machine.strictness.call_by_number
 
     def step() -> int:
         address = machine.registers[dst_reg]
@@ -368,15 +366,8 @@ def _packet(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step
     return step
 
 
-def _refuse_cast(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
-    return trap(Fault(FaultKind.TRAP, "addr_space_cast needs an arena map, which this version does not have"))
-
-
 def _call_kernel_function(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
-    try:
-        invoke, next_pc = binder.invoke(binder.immediate(pc - binder.base, instruction, row)), pc + 1
-    except Fault as fault:
-        return trap(fault)
+    invoke, next_pc = binder.invoke(binder.immediate(pc - binder.base, instruction, row)), pc + 1
 
     def step() -> int:
         invoke()
@@ -404,7 +395,6 @@ FORMS: Mapping[Form, Callable[[Binder, int, Instruction, Row], Step]] = {
     Form.CALL_REGISTER: _call_register,
     Form.EXIT: _exit,
     Form.PACKET: _packet,
-    Form.CAST: _refuse_cast,
 }
-if missing := set(Form) - set(FORMS):
+if missing := set(Form) - set(FORMS) - {Form.CAST}:  # `link` gives a reason against each cast
     raise InternalError(f"the reference engine lacks {missing}")
