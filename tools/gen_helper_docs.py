@@ -7,7 +7,6 @@ Nothing in that file is written by hand; `--check` says whether it is what this 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from pybpftime.helpers.declarations import (
     declarations_of,
 )
 from pybpftime.uapi import ProgramType
+from tools.generated import write_or_check
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "reference" / "helpers.md"
@@ -198,17 +198,7 @@ def _numbers() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when the file is (now) right, 1 when `--check` found it to differ."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, say whether the file is right")
-    check = parser.parse_args(arguments).check
-    text = document()
-    if check:
-        fresh = TARGET.is_file() and TARGET.read_text("utf-8") == text
-        if not fresh:
-            print(f"{TARGET.name} is out of date: run python -m tools.gen_helper_docs", file=sys.stderr)
-        return 0 if fresh else 1
-    TARGET.write_text(text, "utf-8", newline="\n")
-    return 0
+    return write_or_check(TARGET, document(), "tools.gen_helper_docs", arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Nothing in that file is written by hand; `--check` says whether it is what this 
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from pybpftime.isa.assembler import assemble, assemble_bytes
 from pybpftime.isa.disassembler import disassemble
 from pybpftime.isa.row import FIELDS, INCLUDES, RFC
 from pybpftime.isa.syntax import Syntax, template
+from tools.generated import write_or_check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "isa.md"
 
@@ -152,17 +152,7 @@ def _escaped(text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when the file is (now) right, 1 when `--check` found it to differ."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, say whether the file is right")
-    check = parser.parse_args(arguments).check
-    text = document()
-    if check:
-        fresh = TARGET.is_file() and TARGET.read_text("utf-8") == text
-        if not fresh:
-            print(f"{TARGET.name} is out of date: run python -m tools.gen_isa_docs", file=sys.stderr)
-        return 0 if fresh else 1
-    TARGET.write_text(text, "utf-8", newline="\n")
-    return 0
+    return write_or_check(TARGET, document(), "tools.gen_isa_docs", arguments)
 
 
 if __name__ == "__main__":

@@ -2,25 +2,26 @@
 
     python -m tools.gen_parity [--check]
 
-Linux's lists are those of pybpftime.uapi and of the helper declarations; bpftime's are facts read in its source,
-at the commit named below.
+Linux's lists are those of the instruction table, of pybpftime.uapi and of the helper declarations; bpftime's are
+facts read in its source, at the commit named below.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pybpftime.helpers import KNOWN, default_helpers
 from pybpftime.isa import TABLE
-from pybpftime.isa.row import RFC
+from pybpftime.isa.row import RFC, Row
 from pybpftime.maps.kinds import MAP_KINDS
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.uapi import MapType, ProgramType
+from tools.generated import write_or_check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "parity.md"
+LINUX = (6, 18)
 BPFTIME_COMMIT = "ec26dae (August 2026)"
 
 BPFTIME_MAPS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 22, 23, 27, 30})
@@ -56,11 +57,17 @@ def mark(condition: bool) -> str:
     return "yes" if condition else "-"
 
 
+def document() -> str:
+    """The whole text."""
+    return "\n".join(lines()) + "\n"
+
+
 def lines() -> Iterator[str]:
-    """The document."""
+    """The document, line by line."""
     yield "# Parity"
     yield ""
-    yield "What Linux 6.18 has, what bpftime has, what pybpftime has. Written by `tools/gen_parity.py` from the"
+    release = ".".join(map(str, LINUX))
+    yield f"What Linux {release} has, what bpftime has, what pybpftime has. Written by `tools/gen_parity.py` from the"
     yield f"declarations that the code itself reads; bpftime's columns are facts of its source at {BPFTIME_COMMIT}."
     yield ""
     yield from _counts()
@@ -77,16 +84,25 @@ def _counts() -> Iterator[str]:
     implemented = sum(1 for id in KNOWN if _implemented(id))
     served = sum(1 for type in programs if PROGRAM_TYPES[type].context is not None)
     beyond = sum(1 for row in TABLE if row.origin != RFC)
+    of_linux = sum(1 for row in TABLE if in_linux(row))
     yield "| | Linux | bpftime | pybpftime |"
     yield "|---|---|---|---|"
     yield f"| map types | {len(maps)} | {len(BPFTIME_MAPS)} | {len(MAP_KINDS)} |"
     yield f"| helpers | {len(KNOWN)} | {len(BPFTIME_HELPERS)} | {implemented} ({len(table)} declared in full) |"
     yield f"| program types | {len(programs)} | {len(BPFTIME_PROGRAM_TYPES)} | {served} with a context |"
     yield (
-        f"| instructions | {len(TABLE)} | by engine | {len(TABLE)} known ({len(TABLE) - beyond} of RFC 9669, "
+        f"| instructions | {of_linux} | by engine | {len(TABLE)} known ({len(TABLE) - beyond} of RFC 9669, "
         f"{beyond} beyond it) |"
     )
     yield ""
+
+
+def in_linux(row: Row) -> bool:
+    """Whether the release that the document speaks of runs the instruction."""
+    if row.origin == RFC:
+        return True
+    system, _, release = row.origin.partition(" ")
+    return system == "Linux" and tuple(int(part) for part in release.split(".")) <= LINUX
 
 
 def _implemented(helper_id: int) -> bool:
@@ -140,20 +156,10 @@ def _helpers() -> Iterator[str]:
         yield f"| {id} | {name} | {mark(id in BPFTIME_HELPERS)} | {mark(_implemented(id))} |"
 
 
-def main() -> None:
-    """Write, or with --check compare."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="fail when the committed document is not what would be written"
-    )
-    options = parser.parse_args()
-    text = "\n".join(lines()) + "\n"
-    if options.check:
-        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-            sys.exit(f"{TARGET.name} is not up to date: run `python -m tools.gen_parity`")
-        return
-    TARGET.write_text(text, encoding="utf-8")
+def main(arguments: list[str] | None = None) -> int:
+    """0 when the file is (now) right, 1 when `--check` found it to differ."""
+    return write_or_check(TARGET, document(), "tools.gen_parity", arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

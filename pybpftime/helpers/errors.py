@@ -1,38 +1,20 @@
-"""Linux's error numbers, as helpers return them: `return -EINVAL`.
-
-The numbers are those of Linux on every host, because programs see them.
-"""
+"""Linux's error numbers by their bare names, as helpers return them: `return -EINVAL`.  See `uapi.Errno`."""
 
 from __future__ import annotations
 
-EPERM = 1
-ENOENT = 2
-E2BIG = 7
-EACCES = 13
-ENOMEM = 12
-EFAULT = 14
-EBUSY = 16
-EINVAL = 22
-ENOSPC = 28
-ERANGE = 34
-EBADMSG = 74
-EOPNOTSUPP = 95
-EALREADY = 114
-ENOTSUPP = 524
+from pybpftime.uapi import Errno
 
-__all__ = [
-    "E2BIG",
-    "EACCES",
-    "EALREADY",
-    "EBADMSG",
-    "EBUSY",
-    "EFAULT",
-    "EINVAL",
-    "ENOENT",
-    "ENOMEM",
-    "ENOSPC",
-    "ENOTSUPP",
-    "EOPNOTSUPP",
-    "EPERM",
-    "ERANGE",
-]
+E2BIG = Errno.E2BIG
+EACCES = Errno.EACCES
+EALREADY = Errno.EALREADY
+EBADMSG = Errno.EBADMSG
+EBUSY = Errno.EBUSY
+EFAULT = Errno.EFAULT
+EINVAL = Errno.EINVAL
+ENOENT = Errno.ENOENT
+ENOMEM = Errno.ENOMEM
+ENOSPC = Errno.ENOSPC
+ENOTSUPP = Errno.ENOTSUPP
+EOPNOTSUPP = Errno.EOPNOTSUPP
+EPERM = Errno.EPERM
+ERANGE = Errno.ERANGE

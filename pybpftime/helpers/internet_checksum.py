@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 
+from pybpftime.isa.encoding import MASK32
+
 MASK16 = 0xFFFF
-MASK32 = 0xFFFF_FFFF
 
 
 def csum_add(a: int, b: int) -> int:

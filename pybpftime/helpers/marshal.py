@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers.declarations import HelperDeclaration, Parameter, ResultRole, Role
 from pybpftime.helpers.registry import Function, HelperTable
-from pybpftime.machine import Machine, Memory, RegionKind
+from pybpftime.machine import Machine, Memory, RegionKind, Strictness
 from pybpftime.machine.memory import OFFSET_MASK
 from pybpftime.maps import MapError, illegal
 from pybpftime.uapi import ProgramType
@@ -37,6 +37,9 @@ if TYPE_CHECKING:  # a program without maps runs without loading them
 MASK = (1 << 64) - 1
 MAX_SIZE = 1 << 29  # BPF_MAX_VAR_SIZ: the verifier refuses a size that might reach it
 UNLOCK = "bpf_spin_unlock"
+GPL_COMPATIBLE = frozenset(  # license_is_gpl_compatible
+    {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+)
 
 Convert = Callable[[], object]
 """Turns one argument register into a value for the implementation."""
@@ -71,25 +74,46 @@ class Span:
         self.memory.write(self.address, bytes(self.size))
 
 
-def bind(helper_id: int, table: HelperTable, machine: Machine, program_type: ProgramType) -> Callable[[], None]:
-    """The closure that calls helper `helper_id` with the machine's registers and stores its result.
+def why_not_callable(
+    helper_id: int, table: HelperTable, program_type: ProgramType, license: str, level: Strictness
+) -> Fault | None:
+    """The Fault that a call of helper `helper_id` by a program of this type and license is; None when it is served.
 
-    Never raises: a call that cannot be served (unknown, not implemented, not for programs of this type) gives a
-    closure that faults with the reason.  The lenient level lets every program type call every helper.
+    Levels that do not check calls let every program call every helper.
     """
     helper = table.get(helper_id)
     if helper is None:
         name = table.name_of(helper_id)
         if name is None:
-            return _fault(FaultKind.CALL, f"there is no helper with the number {helper_id}")
-        return _fault(FaultKind.TRAP, f"{name} (helper {helper_id}) is not implemented")
+            return Fault(FaultKind.CALL, f"there is no helper with the number {helper_id}")
+        return Fault(FaultKind.TRAP, f"{name}#{helper_id} is not implemented")
     declaration = helper.declaration
-    if not declaration.allows(program_type) and machine.strictness.name != "lenient":
-        reason = f"{declaration.name} cannot be called by programs of type {program_type.name}"
-        return _fault(FaultKind.CALL, reason)
+    name = declaration.name if declaration.id is None else f"{declaration.name}#{helper_id}"
+    if level.checked_calls and not declaration.allows(program_type):
+        type_name = program_type.name.removeprefix("BPF_PROG_TYPE_").lower()
+        return Fault(FaultKind.CALL, f"{name} cannot be called by programs of type {type_name}")
+    if level.checked_calls and declaration.gpl_only and license not in GPL_COMPATIBLE:
+        given = f"not under {license!r:.70}" if license else "and this one has none"
+        return Fault(FaultKind.CALL, f"{name} is for programs under a GPL-compatible license, {given}")
     if helper.function is None:
-        return _fault(FaultKind.TRAP, f"{declaration.name} (helper {helper_id}) is not implemented")
-    return _CallSite(declaration, machine).closure(helper.function)
+        return Fault(FaultKind.TRAP, f"{name} is not implemented")
+    return None
+
+
+def bind(
+    helper_id: int, table: HelperTable, machine: Machine, program_type: ProgramType, *, license: str = "GPL"
+) -> Callable[[], None]:
+    """The closure that calls helper `helper_id` with the machine's registers and stores its result.
+
+    Never raises: a call that cannot be served gives a closure that faults with the reason (`why_not_callable`).
+    """
+    fault = why_not_callable(helper_id, table, program_type, license, machine.strictness)
+    if fault is not None:
+        return _fault(fault.kind, fault.reason)
+    helper = table.get(helper_id)
+    assert helper is not None
+    assert helper.function is not None
+    return _CallSite(helper.declaration, machine).closure(helper.function)
 
 
 def _fault(kind: FaultKind, reason: str) -> Callable[[], None]:
@@ -105,7 +129,7 @@ class _CallSite:
     def __init__(self, declaration: HelperDeclaration, machine: Machine) -> None:
         self.declaration = declaration
         self.machine = machine
-        self.checked = machine.strictness.name != "lenient"
+        self.checked = machine.strictness.checked_calls
         # The map argument of this call.  It is nearly always that of the call before, and needs no check again then.
         self.map: Map | None = None
         self.map_address = 0

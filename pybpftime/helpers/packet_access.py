@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 PACKET_HOST, PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST = range(4)
 CHECKSUM_NONE, CHECKSUM_UNNECESSARY, CHECKSUM_COMPLETE, CHECKSUM_PARTIAL = range(4)
+NO_TRANSPORT_HEADER = 0xFFFF
 
 FIELDS = (
     "protocol",  # EtherType as __sk_buff.protocol shows it: the two bytes of the packet, read as little-endian
@@ -36,6 +37,7 @@ FIELDS = (
     "gso_type",
     "mac_header",  # offset from the start of `buffer`, as head is; before head where the link layer was pulled
     "network_header",  # likewise
+    "transport_header",  # 16 bits: offset from where the headroom starts, or NO_TRANSPORT_HEADER
     "encapsulation",  # 1 when bpf_skb_adjust_room put an outer header before the packet
     "tc_at_ingress",  # 1 on ingress, 0 on egress
 )
@@ -81,8 +83,9 @@ class PacketBuffer(Protocol):
         """Move `head`: a negative `delta` prepends bytes, a positive one removes them.
 
         xdp: bytes exposed keep what the buffer holds, metadata moves along, -EINVAL beyond the headroom or when
-        less than 14 bytes would be left.  skb: prepended bytes are 0 and the buffer grows when it must; then all
-        offsets into it, the fields mac_header and network_header too, still name the same bytes.
+        less than 14 bytes would be left.  skb: prepended bytes are 0 and the buffer grows when the headroom is too
+        short, by as much as the kernel's; then all offsets into it, the fields mac_header and network_header too,
+        still name the same bytes, and the growth is added to transport_header, even where that was not set.
         """
 
     def adjust_meta(self, delta: int) -> int:

@@ -10,10 +10,10 @@ from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers.errors import EFAULT, ERANGE
 from pybpftime.machine import Machine
 from pybpftime.machine.memory import OFFSET_MASK
+from pybpftime.uapi import PAGE_SIZE
 
 USER_END = 0x7FFF_FFFF_F000  # TASK_SIZE_MAX: where addresses of user processes end
 KERNEL_START = 0xFF00_0000_0000_0000  # with page tables of five levels; the machine's regions lie behind it
-PAGE_SIZE = 4096
 
 
 def is_user_address(address: int) -> bool:

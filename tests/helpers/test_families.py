@@ -11,7 +11,7 @@ from support.helper_calls import CONTEXT, Caller, Memory
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers import bind
-from pybpftime.machine import LENIENT, RegionKind, TailCall
+from pybpftime.machine import LENIENT, STRICT, RegionKind, TailCall
 from pybpftime.maps import Map, MapSpec, PerfEventArray, ProgramArray, RingBuffer, create_map
 from pybpftime.program.contexts import make_context
 from pybpftime.uapi import MapType, ProgramType
@@ -99,7 +99,7 @@ def test_tail_calls() -> None:
     for index in (1, 4, 5, 1 << 31):
         caller.call_with("bpf_tail_call", context, programs.address, index)
         assert caller.machine.registers[:2] == [None, None]
-    assert caller.machine.tail_calls == 2  # an empty index counts, one outside does not
+    assert caller.machine.tail_calls == 1  # calls that find no program do not count
     caller.machine.tail_calls = 32
     with pytest.raises(TailCall):
         caller.call_with("bpf_tail_call", context, programs.address, 2)
@@ -426,8 +426,28 @@ def test_the_task_is_an_address_with_nothing_behind(caller: Caller) -> None:
     region = caller.machine.memory.find(task)
     assert region is not None
     assert region.kind is RegionKind.HANDLE
-    with pytest.raises(Fault, match="opaque"):
-        caller.machine.memory.load(task, 1)
+    buffer = Memory(b"\xaa" * 4)
+    assert caller.call("bpf_probe_read_kernel", buffer, 4, task).memories == (bytes(4),)
+    assert caller.machine.registers[0] == EFAULT & (1 << 64) - 1
+    with pytest.raises(Fault, match="read of 4 bytes at current task: it is opaque"):
+        caller.machine.memory.read(task, 4)
+
+
+def test_loads_of_the_task_read_zero_where_faulting_loads_do() -> None:
+    memory = (caller := Caller()).machine.memory
+    task = caller.call("bpf_get_current_task_btf").r0
+    assert [memory.load(task + offset, 8) for offset in (0, 9, 0x7FF8)] == [0, 0, 0]
+    for place in (task + 0x7FF9, task - 8, task + 0x10_0000):
+        with pytest.raises(Fault) as caught:
+            memory.load(place, 8)
+        assert caught.value.kind is FaultKind.MEMORY
+    with pytest.raises(Fault, match="store of 4 bytes at current task: it is opaque"):
+        memory.store(task, 4, 1)
+    for level in (LENIENT, STRICT):
+        caller = Caller(level)
+        with pytest.raises(Fault, match=r"load of 2 bytes at current task\+6: it is opaque") as caught:
+            caller.machine.memory.load(caller.call("bpf_get_current_task_btf").r0 + 6, 2)
+        assert caught.value.kind is FaultKind.PERMISSION
 
 
 def test_signals_are_recorded(caller: Caller) -> None:

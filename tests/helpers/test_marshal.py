@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from support.helper_calls import CONTEXT, Caller, Memory
 
 from pybpftime.errors import Fault, FaultKind
-from pybpftime.helpers import HelperTable, bind, helper, implements
+from pybpftime.helpers import HelperTable, bind, default_helpers, helper, implements
 from pybpftime.helpers.declarations.kinds import (
     AllocatedMem,
     Anything,
@@ -35,14 +36,18 @@ from pybpftime.helpers.declarations.kinds import (
     UninitMemOrNull,
     Void,
 )
-from pybpftime.helpers.marshal import Span
-from pybpftime.machine import LENIENT, STRICT, Machine, Observer, Region, RegionKind
+from pybpftime.helpers.marshal import Span, why_not_callable
+from pybpftime.isa import encode_program
+from pybpftime.isa.assembler import assemble
+from pybpftime.kernel import KernelProgram, KernelRejection
+from pybpftime.machine import LENIENT, LEVELS, STRICT, Machine, Observer, Region, RegionKind, Strictness
 from pybpftime.maps import Errno, Map, MapError, MapSpec, create_map
 from pybpftime.program.contexts import make_context
 from pybpftime.uapi import MapFlag, MapType, ProgramType
 
 MINUS_1 = (1 << 64) - 1
 XDP = ProgramType.BPF_PROG_TYPE_XDP
+KPROBE = ProgramType.BPF_PROG_TYPE_KPROBE
 
 
 class Probe:
@@ -375,17 +380,59 @@ def test_an_unknown_helper_is_a_fault_when_it_is_called() -> None:
 @pytest.mark.parametrize(("number", "name"), [(69, "bpf_fib_lookup"), (51, "bpf_redirect_map")])
 def test_a_known_helper_that_is_not_implemented_is_a_trap(number: int, name: str) -> None:
     caller = Caller()
-    with pytest.raises(Fault, match=rf"{name} \(helper {number}\) is not implemented") as fault:
+    with pytest.raises(Fault, match=f"{name}#{number} is not implemented") as fault:
         bind(number, caller.table, caller.machine, XDP)()
     assert fault.value.kind is FaultKind.TRAP
 
 
 def test_program_types() -> None:
-    caller = Caller(program_type=ProgramType.BPF_PROG_TYPE_KPROBE)
-    with pytest.raises(Fault, match="bpf_xdp_adjust_head cannot be called by programs of type BPF_PROG_TYPE_KPROBE"):
+    caller = Caller(program_type=KPROBE)
+    with pytest.raises(Fault, match="bpf_xdp_adjust_head#44 cannot be called by programs of type kprobe"):
         caller.call("bpf_xdp_adjust_head", 0, 0)
     with pytest.raises(Fault, match="without a packet"):
         Caller(LENIENT, program_type=caller.program_type).call("bpf_xdp_adjust_head", 0, 0)
+
+
+COMPATIBLE = ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"]
+
+
+@pytest.mark.parametrize("license", [*COMPATIBLE, "", "MIT", "gpl", "GPL ", "GPL v3", "Proprietary"])
+@pytest.mark.parametrize("level", LEVELS.values(), ids=list(LEVELS))
+def test_gpl_only_helpers_want_a_compatible_license(license: str, level: Strictness) -> None:
+    """bpf_get_current_task is one, bpf_ktime_get_ns is none."""
+    caller = Caller(level)
+    for number in (35, 125):
+        call = bind(number, caller.table, caller.machine, XDP, license=license)
+        if number == 35 and license not in COMPATIBLE and level is not LENIENT:
+            words = f"not under '{license}'" if license else "and this one has none"
+            with pytest.raises(
+                Fault, match=f"bpf_get_current_task#35 is for programs under a GPL.*, {words}$"
+            ) as fault:
+                call()
+            assert fault.value.kind is FaultKind.CALL
+        else:
+            call()
+            assert caller.machine.registers[0]
+
+
+@pytest.mark.usefixtures("in_kernel")
+@pytest.mark.parametrize("license", [*COMPATIBLE, "", "MIT", "gpl", "GPL v3"])
+def test_the_kernel_wants_the_same_licenses(license: str) -> None:
+    code = encode_program(assemble("call 35\nr0 = 0\nexit"))
+    if license in COMPATIBLE:
+        KernelProgram.load(KPROBE, code, license=license).close()
+    else:
+        with pytest.raises(KernelRejection) as refusal:
+            KernelProgram.load(KPROBE, code, license=license)
+        assert "GPL" in (refusal.value.log or "")
+
+
+def test_who_may_call_is_asked_before_whether_it_is_implemented() -> None:
+    table = HelperTable(replace(helper, function=None) for helper in default_helpers())
+    for license, words in (("MIT", "GPL-compatible"), ("GPL", "not implemented")):
+        fault = why_not_callable(35, table, XDP, license, STRICT)
+        assert fault is not None
+        assert words in fault.reason
 
 
 def test_an_empty_table_knows_names() -> None:

@@ -5,10 +5,22 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.helper_calls import CONTEXT, Argument, Caller, KernelCaller, Memory, helper_call, run_here
+from support.helper_calls import (
+    CONTEXT,
+    CONTEXT_TO_R6,
+    Argument,
+    Caller,
+    KernelCaller,
+    Memory,
+    call,
+    helper_call,
+    load_number,
+    run_here,
+)
 
 from pybpftime.helpers.implementations.skb_shape import MAX_LENGTH
 from pybpftime.helpers.internet_checksum import csum_fold, csum_partial
+from pybpftime.kernel import KernelProgram
 from pybpftime.program.contexts import make_context
 from pybpftime.program.contexts.skb import SkbContext
 from pybpftime.uapi import ProgramType
@@ -70,31 +82,29 @@ rooms = st.tuples(
 )
 
 
-def is_moved_and_cut(calls: list[tuple[str, *tuple[Argument, ...]]]) -> bool:
-    """Whether the end of the packet changes, and its start beyond the headroom of 64 bytes.
+def is_cut_and_moved(calls: list[tuple[str, *tuple[Argument, ...]]]) -> bool:
+    """Whether the packet may be cut, moved to a larger buffer, and headers that it no longer has be moved.
 
-    Then the kernel moves the packet to a larger buffer, and what it finds behind its old end is anybody's guess.  It
-    forgets too that a test run sets no transport header, takes an arbitrary number for its place, and does not cut
-    the packet before that.  The same holds for encapsulation in GRE or UDP, which does set one.
+    The kernel moves the bytes behind the packet's end then, and those of a larger buffer are anybody's guess.
     """
-    growth = 0
+    growth, cut, moves = 0, False, False
     for name, *arguments in calls:
+        cut = cut or name == "bpf_skb_change_tail"
         if name in ("bpf_skb_change_head", "bpf_skb_adjust_room"):
-            length, flags = arguments[0], arguments[-1]
+            length = arguments[0]
             assert isinstance(length, int)
-            assert isinstance(flags, int)
             growth += max(length, 0) if length <= MAX_LENGTH else 0
-            growth += 65 if name == "bpf_skb_adjust_room" and flags & (GRE | UDP) else 0
         elif name in ("bpf_skb_change_proto", "bpf_skb_vlan_push"):
             growth += 20
-    return growth > 64 and any(call[0] == "bpf_skb_change_tail" for call in calls)
+        moves = moves or (cut and name in ("bpf_skb_adjust_room", "bpf_skb_change_proto", "bpf_skb_vlan_push"))
+    return moves and growth > 64
 
 
 def on_packet(
     caller: KernelCaller, packet: bytes, calls: list[tuple[str, *tuple[Argument, ...]]], program_type: ProgramType = TC
 ) -> None:
     """Make the calls here and in the kernel: same results, same packet at the end."""
-    if is_moved_and_cut(calls):
+    if is_cut_and_moved(calls):
         return
     made = [helper_call(name, CONTEXT, *arguments) for name, *arguments in calls]
     here, there = (run(made, program_type, packet) for run in (run_here, caller.run))
@@ -181,6 +191,103 @@ def test_all_of_them_as_the_kernel(in_kernel: KernelCaller, packet: bytes, calls
     on_packet(in_kernel, packet, calls)
 
 
+# What becomes of the transport header, which a test run does not set: calls on IPV4, and the last one's result.
+TRANSPORT_HEADERS = [
+    # The head of the buffer grows by 64 bytes, and 0xFFFF becomes 63: 23 bytes behind the start of the packet.
+    ([("bpf_skb_change_head", 88, 0), ("bpf_skb_change_tail", 23, 0)], 0),
+    ([("bpf_skb_change_head", 88, 0), ("bpf_skb_change_tail", 22, 0)], EINVAL),
+    # 64 bytes are there: nothing grows, and the least length is up to the network header.
+    ([("bpf_skb_change_head", 64, 0), ("bpf_skb_change_tail", 78, 0)], 0),
+    ([("bpf_skb_change_head", 64, 0), ("bpf_skb_change_tail", 77, 0)], EINVAL),
+    ([("bpf_skb_adjust_room", 1277, 0, 0), ("bpf_skb_change_tail", 1212, 0)], 0),
+    ([("bpf_skb_adjust_room", 1277, 0, 0), ("bpf_skb_change_tail", 1211, 0)], EINVAL),
+    ([("bpf_skb_adjust_room", 28, 1, ENCAP_IPV4 | UDP), ("bpf_skb_change_tail", 33, 0)], EINVAL),
+    ([("bpf_skb_adjust_room", 28, 1, ENCAP_IPV4 | UDP), ("bpf_skb_change_tail", 34, 0)], ENOTSUPP),
+    ([("bpf_skb_adjust_room", 48, 1, ENCAP_IPV6 | GRE), ("bpf_skb_change_tail", 53, 0)], EINVAL),
+    ([("bpf_skb_adjust_room", 48, 1, ENCAP_IPV6 | GRE), ("bpf_skb_change_tail", 54, 0)], ENOTSUPP),
+    # The headers' marks meet, and stay together from then on.
+    ([("bpf_skb_adjust_room", 79, 1, 0), ("bpf_skb_change_head", 5, 0), ("bpf_skb_change_tail", 18, 0)], EINVAL),
+    ([("bpf_skb_adjust_room", 79, 1, 0), ("bpf_skb_adjust_room", 4, 1, 0), ("bpf_skb_change_tail", 14, 0)], 0),
+]
+
+
+@pytest.mark.parametrize(("calls", "result"), TRANSPORT_HEADERS)
+def test_the_least_length(calls: list[tuple[str, *tuple[Argument, ...]]], result: int) -> None:
+    made = [helper_call(name, CONTEXT, *arguments) for name, *arguments in calls]
+    assert run_here(made, TC, IPV4).answers[-1].signed == result
+
+
+@pytest.mark.parametrize("calls", [calls for calls, _ in TRANSPORT_HEADERS])
+def test_the_least_length_as_the_kernel(
+    in_kernel: KernelCaller, calls: list[tuple[str, *tuple[Argument, ...]]]
+) -> None:
+    on_packet(in_kernel, IPV4, calls)
+
+
+def segmented(*, size: int = 100, segments: int = 7) -> bytes:
+    """struct __sk_buff as a test run takes it."""
+    ctx = bytearray(192)
+    ctx[164:168] = segments.to_bytes(4, "little")
+    ctx[176:180] = size.to_bytes(4, "little")
+    return bytes(ctx)
+
+
+# Packets of generic segmentation offload, whose kind of segments a test run does not set: (helper, arguments), result.
+SEGMENTED = [
+    ("bpf_skb_adjust_room", (20, 1, 0), ENOTSUPP),
+    ("bpf_skb_adjust_room", (20, 1, 1), ENOTSUPP),
+    ("bpf_skb_adjust_room", (-4, 1, 0), ENOTSUPP),
+    ("bpf_skb_adjust_room", (-4, 1, ENCAP_IPV4), EINVAL),
+    ("bpf_skb_change_head", (MAX_LENGTH, 0), 0),
+    ("bpf_skb_change_head", ((1 << 32) - 20, 0), EINVAL),
+    ("bpf_skb_change_head", (1 << 31, 0), EINVAL),
+    ("bpf_skb_change_tail", (50, 0), 0),
+]
+
+
+def segmented_packet(helper: str) -> bytes:
+    """A packet so short that the largest arguments do not overflow its length."""
+    return VLAN[:18] if helper == "bpf_skb_change_head" else IPV4
+
+
+def segmented_here(helper: str, arguments: tuple[int, ...], ctx: bytes) -> tuple[int, SkbContext]:
+    caller = Caller(program_type=TC)
+    context = make_context(TC, packet=segmented_packet(helper), ctx=ctx)
+    (caller.machine.registers[6],) = context.enter(caller.machine)
+    caller.machine.context = context
+    return caller.call(helper, CONTEXT, *arguments).signed, skb_of(caller)
+
+
+@pytest.mark.parametrize(("helper", "arguments", "result"), SEGMENTED)
+def test_segmented_packets(helper: str, arguments: tuple[int, ...], result: int) -> None:
+    assert segmented_here(helper, arguments, segmented())[0] == result
+
+
+@pytest.mark.parametrize(("helper", "arguments"), [case[:2] for case in SEGMENTED])
+@pytest.mark.parametrize("size", [0, 100])
+def test_segmented_packets_as_the_kernel(
+    in_kernel: KernelCaller, helper: str, arguments: tuple[int, ...], size: int
+) -> None:
+    """gso_segs is what the context says afterwards of the segments."""
+    ctx = segmented(size=size)
+    code = CONTEXT_TO_R6 + b"".join(load_number(register, value) for register, value in enumerate(arguments, start=2))
+    code += call(Caller().id_of(helper)) + bytes([0x95, *bytes(7)])
+    with KernelProgram.load(TC, code) as program:
+        there = program.test_run(segmented_packet(helper), ctx)
+    result, skb = segmented_here(helper, arguments, ctx)
+    assert result & (1 << 32) - 1 == there.retval
+    assert skb.packet == there.data_out
+    assert skb.structure() == there.ctx_out
+
+
+@pytest.mark.parametrize("length", [65500, 1 << 20, (1 << 31) - 1])
+def test_a_packet_grows_no_further_than_its_headers_have_offsets(length: int) -> None:
+    """The kernel grows up to 4 MiB and leaves the lower 16 bits of its offsets."""
+    result, skb = segmented_here("bpf_skb_change_head", (length, 0), segmented())
+    assert (result, skb.length) == (ENOMEM, 18)
+    assert segmented_here("bpf_skb_change_head", (65000, 0), segmented())[1].length == 65018
+
+
 # --- what a test run does not show ------------------------------------------------------------------------------------
 
 
@@ -198,6 +305,7 @@ def test_segments_are_counted_anew_when_headers_change(tc: Caller) -> None:
     """Generic segmentation offload: the segment size follows the headers, unless the program forbids that."""
     skb = skb_of(tc)
     fixed, encap = 1, 2
+    skb.set_field("gso_type", 1)  # SKB_GSO_TCPV4
     for length, flags, size in ((20, 0, 980), (-20, 0, 1000), (20, fixed | encap, 1000), (-20, fixed, 1000)):
         skb.set_field("gso_size", 1000 if flags else skb.field("gso_size") or 1000)
         skb.set_field("gso_segs", 3)
@@ -206,6 +314,23 @@ def test_segments_are_counted_anew_when_headers_change(tc: Caller) -> None:
         skb.set_field("encapsulation", 0)
     assert tc.call("bpf_skb_change_tail", CONTEXT, 50, 0).r0 == 0
     assert skb.field("gso_size") == 0
+
+
+def test_datagrams_keep_their_length_when_headers_change(tc: Caller) -> None:
+    skb = skb_of(tc)
+    skb.set_field("gso_size", 1000)
+    skb.set_field("gso_type", 1 << 17)  # SKB_GSO_UDP_L4
+    for length in (20, -20):
+        assert tc.call("bpf_skb_adjust_room", CONTEXT, length, 1, 0).signed == ENOTSUPP
+        assert tc.call("bpf_skb_adjust_room", CONTEXT, length, 1, 1).r0 == 0
+    assert skb.field("gso_size") == 1000
+
+
+def test_the_number_of_segments_stays_where_nothing_is_segmented(tc: Caller) -> None:
+    skb = skb_of(tc)
+    skb.set_field("gso_segs", 7)
+    assert tc.call("bpf_skb_change_tail", CONTEXT, 50, 0).r0 == 0
+    assert skb.field("gso_segs") == 7
 
 
 def test_changing_headers_gives_up_what_the_device_verified(tc: Caller) -> None:

@@ -6,8 +6,7 @@ verifier, the running machine, the documentation and the command line read the s
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pybpftime.helpers.declarations.declaration import (
     FIRST_USER_ID,
@@ -17,6 +16,7 @@ from pybpftime.helpers.declarations.declaration import (
     helper,
 )
 from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, ResultRole, Role
+from pybpftime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pybpftime.helpers.declarations.families import DECLARATIONS, FAMILIES
@@ -40,8 +40,4 @@ __all__ = [
     "helper",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

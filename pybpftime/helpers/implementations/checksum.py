@@ -5,7 +5,6 @@ from __future__ import annotations
 from pybpftime.helpers.errors import EACCES, EFAULT, EINVAL, ENOTSUPP
 from pybpftime.helpers.internet_checksum import (
     MASK16,
-    MASK32,
     csum_add,
     csum_fold,
     csum_from32to16,
@@ -23,6 +22,7 @@ from pybpftime.helpers.packet_access import (
     PacketBuffer,
 )
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import MASK32
 from pybpftime.machine import Machine
 
 FIELD_MASK = 0xF  # BPF_F_HDR_FIELD_MASK

@@ -48,6 +48,6 @@ def for_each_map_elem(machine: Machine, map: Map, callback: int, callback_contex
 def _call(machine: Machine, callback: int, *arguments: int) -> bool:
     """Whether the callback wants the loop to end."""
     result = machine.call(callback, arguments)
-    if result > 1 and machine.strictness.name != "lenient":
+    if result > 1 and machine.strictness.checked_calls:
         raise Fault(FaultKind.HELPER, f"the callback returned {result:#x}, and it may return 0 or 1 only")
     return result != 0

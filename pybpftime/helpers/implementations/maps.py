@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pybpftime.helpers.registry import implements
 from pybpftime.machine import Machine, TailCall
-from pybpftime.machine.machine import MAX_TAIL_CALLS
 from pybpftime.maps import Map, ProgramArray
 
 
@@ -33,12 +32,12 @@ def map_lookup_percpu_elem(machine: Machine, map: Map, key: bytes, cpu: int) -> 
 
 @implements("bpf_tail_call")
 def tail_call(machine: Machine, context: object, map: ProgramArray, index: int) -> None:
-    """A call that finds no program counts too, one behind the end of the map does not (bpf_prog_run)."""
+    """Calls that find no program do not count: as the x86-64 JIT (emit_bpf_tail_call), not as the interpreter."""
     index &= 0xFFFF_FFFF
-    if index >= map.max_entries or machine.tail_calls >= MAX_TAIL_CALLS:
+    if index >= map.max_entries or machine.tail_calls >= machine.limits.tail_calls:
         return
-    machine.tail_calls += 1
     program = map.program_at(index)
     if program is not None:
         machine.require_released("tail call")
+        machine.tail_calls += 1
         raise TailCall(program)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pybpftime.helpers.errors import EINVAL
 from pybpftime.helpers.packet_access import PacketBuffer
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import MASK32
 from pybpftime.machine import Machine
 from pybpftime.uapi import TcAction, XdpAction
 
 INGRESS = 1  # BPF_F_INGRESS
 NEIGHBOUR_SIZE = 20  # struct bpf_redir_neigh
-MASK32 = 0xFFFF_FFFF
 
 
 @implements("bpf_redirect")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 
 from pybpftime.helpers.errors import EFAULT, EINVAL, ENOMEM
-from pybpftime.helpers.internet_checksum import MASK32, csum_block_add, csum_block_sub, csum_partial
+from pybpftime.helpers.internet_checksum import csum_block_add, csum_block_sub, csum_partial
 from pybpftime.helpers.marshal import Span
 from pybpftime.helpers.packet_access import CHECKSUM_COMPLETE, PACKET_OTHERHOST, PacketBuffer
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import MASK32
 from pybpftime.machine import Machine
 
 INT_MAX = (1 << 31) - 1

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pybpftime.helpers.errors import EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP
-from pybpftime.helpers.internet_checksum import MASK32, csum_block_add, csum_block_sub, csum_partial
-from pybpftime.helpers.packet_access import CHECKSUM_COMPLETE, CHECKSUM_NONE, CHECKSUM_UNNECESSARY, PacketBuffer
+from pybpftime.helpers.ethernet import ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, VLAN_TYPES, frame_protocol
+from pybpftime.helpers.internet_checksum import csum_block_add, csum_block_sub, csum_partial
+from pybpftime.helpers.packet_access import (
+    CHECKSUM_COMPLETE,
+    CHECKSUM_NONE,
+    CHECKSUM_UNNECESSARY,
+    NO_TRANSPORT_HEADER,
+    PacketBuffer,
+)
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import MASK32, sign_extend
 from pybpftime.machine import Machine
 
 MAX_LENGTH = 16064  # BPF_SKB_MAX_LEN: what four pages hold beside struct skb_shared_info
+MAX_HEADER_OFFSET = 0xFFFF - 63  # the kernel's offsets have 16 bits, and count up to 63 bytes of headroom too
 ETHERNET, VLAN, ADDRESSES = 14, 4, 12  # lengths: link-layer header, VLAN tag, the two addresses before the tag
 IPV4_HEADER, IPV6_HEADER = 20, 40
-
-# EtherTypes as `protocol` fields have them: the bytes of the packet read as a little-endian number.
-ETH_P_8021Q, ETH_P_8021AD = 0x0081, 0xA888
-ETH_P_IP, ETH_P_IPV6 = 0x0008, 0xDD86
-ETH_P_802_3, ETH_P_802_2 = 0x0100, 0x0400
-VLAN_TYPES = (ETH_P_8021Q, ETH_P_8021AD)
 
 ADJ_ROOM_NET, ADJ_ROOM_MAC = 0, 1  # enum bpf_adj_room_mode
 FIXED_GSO = 1 << 0
@@ -39,14 +42,14 @@ ROOM_MASK = (
     | ENCAP_L2_MASK
     | DECAP_L3_MASK
 )
+GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 1 << 0, 1 << 4, 1 << 17  # SKB_GSO_* of `gso_type`
 SHRINK_MASK = FIXED_GSO | DECAP_L3_MASK | NO_CSUM_RESET
 
 
 @implements("bpf_skb_change_tail")
 def skb_change_tail(machine: Machine, skb: PacketBuffer, length: int, flags: int) -> int:
-    """The packet ends behind its link-layer header at least; a transport header is not known here."""
     length &= MASK32
-    if flags or not max(_network_offset(skb), 0) <= length <= MAX_LENGTH:
+    if flags or not _least_length(skb) <= length <= MAX_LENGTH:
         return -EINVAL
     if skb.field("encapsulation"):
         return -ENOTSUPP
@@ -57,16 +60,27 @@ def skb_change_tail(machine: Machine, skb: PacketBuffer, length: int, flags: int
     elif length > old and skb.field("ip_summed") == CHECKSUM_COMPLETE:
         skb.set_field("ip_summed", CHECKSUM_NONE)  # __skb_grow_rcsum
     skb.adjust_tail(length - old)
-    for field in ("gso_size", "gso_segs", "gso_type"):
-        skb.set_field(field, 0)
+    if skb.field("gso_size"):
+        for field in ("gso_size", "gso_segs", "gso_type"):
+            skb.set_field(field, 0)
     return 0
+
+
+def _least_length(skb: PacketBuffer) -> int:
+    """__bpf_skb_min_len: up to the transport header where one is set, else up to the network header."""
+    transport = skb.field("transport_header")
+    offset = transport - skb.headroom
+    return offset if transport != NO_TRANSPORT_HEADER and offset > 0 else max(_network_offset(skb), 0)
 
 
 @implements("bpf_skb_change_head")
 def skb_change_head(machine: Machine, skb: PacketBuffer, length: int, flags: int) -> int:
+    """A packet of generic segmentation offload may grow beyond MAX_LENGTH, but not until offsets do not fit."""
     length &= MASK32
-    if flags or (skb.length + length > MAX_LENGTH and not skb.field("gso_size")) or skb.length + length > MASK32:
+    if flags or length >= 1 << 31 or (skb.length + length > MAX_LENGTH and not skb.field("gso_size")):
         return -EINVAL
+    if _network_offset(skb) + length > MAX_HEADER_OFFSET:
+        return -ENOMEM
     if length:
         skb.adjust_head(-length)
     skb.set_field("mac_header", skb.head)
@@ -134,12 +148,9 @@ def _take_tag(skb: PacketBuffer) -> int | None:
 
 
 def _inner_protocol(skb: PacketBuffer) -> int:
-    """vlan_set_encap_proto: a number below 0x600 is a length, and the protocol is a kind of IEEE 802.3 frame."""
-    inner = skb.read(ETHERNET + 2, 2)
-    if int.from_bytes(inner, "big") >= 0x600:
-        return int.from_bytes(inner, "little")
-    behind = skb.read(ETHERNET + VLAN, 2) if skb.length >= ETHERNET + VLAN + 2 else b""
-    return ETH_P_802_3 if behind == b"\xff\xff" else ETH_P_802_2
+    """vlan_set_encap_proto."""
+    payload = skb.read(ETHERNET + VLAN, 2) if skb.length >= ETHERNET + VLAN + 2 else b""
+    return frame_protocol(skb.read(ETHERNET + 2, 2), payload)
 
 
 @implements("bpf_skb_change_proto")
@@ -162,7 +173,7 @@ def skb_change_proto(machine: Machine, skb: PacketBuffer, protocol: int, flags: 
 
 @implements("bpf_skb_adjust_room")
 def skb_adjust_room(machine: Machine, skb: PacketBuffer, length: int, mode: int, flags: int) -> int:
-    length = (length & MASK32 ^ 1 << 31) - (1 << 31)
+    length = sign_extend(length, 32)
     if flags & ~ROOM_MASK:
         return -EINVAL
     if abs(length) > 0xFFF:
@@ -192,7 +203,10 @@ def skb_adjust_room(machine: Machine, skb: PacketBuffer, length: int, mode: int,
 
 def _grow(skb: PacketBuffer, offset: int, length: int, flags: int) -> int:
     """bpf_skb_net_grow."""
+    if not _may_change_headers(skb, flags):
+        return -ENOTSUPP
     encap = bool(flags & ENCAP_L3_MASK)
+    link_layer = _link_layer_length(skb)
     if encap:
         inner_link_layer = flags >> ENCAP_L2_SHIFT
         if (
@@ -209,6 +223,9 @@ def _grow(skb: PacketBuffer, offset: int, length: int, flags: int) -> int:
     if encap:
         skb.set_field("encapsulation", 1)
         skb.set_field("protocol", ETH_P_IPV6 if flags & ENCAP_L3_IPV6 else ETH_P_IP)
+        if flags & (ENCAP_L4_GRE | ENCAP_L4_UDP):
+            outer = IPV6_HEADER if flags & ENCAP_L3_IPV6 else IPV4_HEADER
+            _set_transport_offset(skb, link_layer + outer)
     if skb.field("gso_size"):
         skb.set_field("gso_segs", 0)
         if not flags & FIXED_GSO:
@@ -220,6 +237,8 @@ def _shrink(skb: PacketBuffer, offset: int, length: int, flags: int) -> int:
     """bpf_skb_net_shrink."""
     if flags & ~SHRINK_MASK:
         return -EINVAL
+    if not _may_change_headers(skb, flags):
+        return -ENOTSUPP
     if not _pop_header(skb, offset, length):
         return -ENOMEM
     if flags & DECAP_L3_MASK:
@@ -231,24 +250,47 @@ def _shrink(skb: PacketBuffer, offset: int, length: int, flags: int) -> int:
     return 0
 
 
+def _may_change_headers(skb: PacketBuffer, flags: int) -> bool:
+    """Segments of TCP follow a change of their headers' length; datagrams of UDP only with a fixed segment size."""
+    kind = skb.field("gso_type")
+    if not skb.field("gso_size") or kind & (GSO_TCPV4 | GSO_TCPV6):
+        return True
+    return bool(kind & GSO_UDP_L4 and flags & FIXED_GSO)
+
+
 def _push_header(skb: PacketBuffer, offset: int, length: int) -> None:
     """bpf_skb_net_hdr_push: `length` zeros at `offset`; the headers before it, and their marks, move to the front."""
-    link_layer, network = (skb.field(name) - skb.head for name in ("mac_header", "network_header"))
+    marks = _header_marks(skb)
     _insert(skb, offset, bytes(length))
-    skb.set_field("mac_header", skb.head + link_layer)
-    skb.set_field("network_header", skb.head + network)
+    _set_header_marks(skb, *marks)
 
 
 def _pop_header(skb: PacketBuffer, offset: int, length: int) -> bool:
     """bpf_skb_net_hdr_pop; False when the packet is not that long."""
     if offset + length > skb.length:
         return False
-    link_layer, network = (skb.field(name) - skb.head for name in ("mac_header", "network_header"))
+    marks = _header_marks(skb)
     _subtract_from_device_checksum(skb, skb.read(offset, length), 0)
     _remove(skb, offset, length)
+    _set_header_marks(skb, *marks)
+    return True
+
+
+def _header_marks(skb: PacketBuffer) -> tuple[int, int, bool]:
+    """Offsets in the packet of the link layer and the network layer, and whether the transport layer's is the same."""
+    network = _network_offset(skb)
+    return skb.field("mac_header") - skb.head, network, skb.field("transport_header") == skb.headroom + network
+
+
+def _set_header_marks(skb: PacketBuffer, link_layer: int, network: int, transport_too: bool) -> None:
     skb.set_field("mac_header", skb.head + link_layer)
     skb.set_field("network_header", skb.head + network)
-    return True
+    if transport_too:
+        _set_transport_offset(skb, network)
+
+
+def _set_transport_offset(skb: PacketBuffer, offset: int) -> None:
+    skb.set_field("transport_header", skb.headroom + offset & 0xFFFF)
 
 
 def _insert(skb: PacketBuffer, offset: int, content: bytes) -> None:

@@ -67,12 +67,31 @@ def get_current_task_btf(machine: Machine) -> int:
 
 
 def _task(machine: Machine) -> int:
-    """An address with nothing behind it: there is no struct task_struct, but its address may be compared."""
+    """The address of the struct task_struct, of which there is nothing more: it may be compared."""
     for region in machine.memory:
-        if region.kind is RegionKind.HANDLE and region.name == "current task":
+        if isinstance(region, KernelObject) and region.name == "current task":
             return region.base
-    region = Region(RegionKind.HANDLE, "current task", bytearray(1), readable=False, writable=False)
+    region = KernelObject("current task", reads_zero=not machine.strictness.untrusted_load)
     return machine.memory.map(region, transient=True)
+
+
+class KernelObject(Region):
+    """A kernel object that programs may look into, where there is no kernel: every load of it is one that faults.
+
+    In Linux such a load gives 0 (BPF_PROBE_MEM), and does here if it `reads_zero`; else it is a Fault, as stores and
+    what helpers read and write always are.  It is as large as the offset of an instruction reaches.
+    """
+
+    __slots__ = ("reads_zero",)
+
+    def __init__(self, name: str, *, reads_zero: bool) -> None:
+        super().__init__(RegionKind.HANDLE, name, bytearray(), end=1 << 15, readable=False, writable=False)
+        self.reads_zero = reads_zero
+
+    def load(self, offset: int, size: int) -> int:
+        if self.reads_zero and offset + size <= self.end:
+            return 0
+        raise self.refuse(offset, size, "load")
 
 
 @implements("bpf_get_current_cgroup_id")

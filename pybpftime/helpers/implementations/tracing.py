@@ -8,6 +8,7 @@ from pybpftime.helpers.errors import EINVAL
 from pybpftime.helpers.format import FormatError, format_text
 from pybpftime.helpers.implementations.strings import argument_values
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import sign_extend
 from pybpftime.machine import Machine
 
 MESSAGE_SIZE = 1024  # MAX_BPRINTF_BUF
@@ -68,5 +69,5 @@ def get_retval(machine: Machine) -> int:
 @implements("bpf_set_retval")
 def set_retval(machine: Machine, value: int) -> int:
     """Recorded as `retval`, an int."""
-    machine.effects.records["retval"] = (value & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
+    machine.effects.records["retval"] = sign_extend(value, 32)
     return 0

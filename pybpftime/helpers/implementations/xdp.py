@@ -6,25 +6,25 @@ from pybpftime.helpers.errors import EFAULT, EINVAL
 from pybpftime.helpers.marshal import Span
 from pybpftime.helpers.packet_access import PacketBuffer
 from pybpftime.helpers.registry import implements
+from pybpftime.isa.encoding import MASK32, sign_extend
 from pybpftime.machine import Machine
 
-MASK32 = 0xFFFF_FFFF
 LIMIT = 0xFFFF
 
 
 @implements("bpf_xdp_adjust_head")
 def xdp_adjust_head(machine: Machine, xdp: PacketBuffer, delta: int) -> int:
-    return xdp.adjust_head(_signed(delta))
+    return xdp.adjust_head(sign_extend(delta, 32))
 
 
 @implements("bpf_xdp_adjust_meta")
 def xdp_adjust_meta(machine: Machine, xdp: PacketBuffer, delta: int) -> int:
-    return xdp.adjust_meta(_signed(delta))
+    return xdp.adjust_meta(sign_extend(delta, 32))
 
 
 @implements("bpf_xdp_adjust_tail")
 def xdp_adjust_tail(machine: Machine, xdp: PacketBuffer, delta: int) -> int:
-    return xdp.adjust_tail(_signed(delta))
+    return xdp.adjust_tail(sign_extend(delta, 32))
 
 
 @implements("bpf_xdp_get_buff_len")
@@ -55,8 +55,3 @@ def _check_range(xdp: PacketBuffer, offset: int, size: int) -> int:
     if offset > LIMIT or size > LIMIT:
         return -EFAULT
     return -EINVAL if offset + size > xdp.length else 0
-
-
-def _signed(value: int) -> int:
-    """The low 32 bits as an int."""
-    return (value & MASK32 ^ 1 << 31) - (1 << 31)
