@@ -12,9 +12,10 @@ what changes is in CHANGELOG.md.  Everything else may be used, and may move.
 
 from __future__ import annotations
 
-import importlib
 import os.path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pybpftime.lazy import lazy_names
 
 __version__ = "0.1.0.dev0"
 
@@ -70,14 +71,4 @@ _HOMES = {
     "read_packets": "program.packets",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,6 +1,7 @@
 """Numbers of the Linux bpf(2) interface, under their UAPI names, complete for Linux 6.18.
 
-Source: `include/uapi/linux/bpf.h` and `include/uapi/linux/pkt_cls.h`.  Every room reads these numbers from here.
+Source: `include/uapi/linux/bpf.h`, `include/uapi/linux/pkt_cls.h`, and for `Errno` `include/uapi/asm-generic/errno.h`.
+Every room reads these numbers from here.
 Members carry the full UAPI name, so that a search for a name of the kernel's headers finds its uses.  An enum
 raises ValueError for a number it does not know; a flag set keeps unknown bits.
 """
@@ -278,3 +279,31 @@ class TcAction(IntEnum):
 
 OBJECT_NAME_LENGTH = 16
 """BPF_OBJ_NAME_LEN: bytes of a program or map name, the terminating zero among them."""
+
+PAGE_SIZE = 4096
+"""Bytes of a page of memory, as on x86-64: what Linux counts ring buffers in, whatever this host has."""
+
+
+class Errno(IntEnum):
+    """Error numbers of x86-64 and arm64, as far as maps and helpers give them: those of Linux on every host.
+
+    A program under test sees them, since a helper returns `-errno`, so they are not the host's own.
+    """
+
+    EPERM = 1
+    ENOENT = 2
+    E2BIG = 7
+    EBADF = 9
+    EAGAIN = 11
+    ENOMEM = 12
+    EACCES = 13
+    EFAULT = 14
+    EBUSY = 16
+    EEXIST = 17
+    EINVAL = 22
+    ENOSPC = 28
+    ERANGE = 34
+    EBADMSG = 74
+    EOPNOTSUPP = 95
+    EALREADY = 114
+    ENOTSUPP = 524  # internal to the kernel by intent; bpf(2) lets it out all the same

@@ -6,7 +6,7 @@ Chapters follow RFC 9669: `arithmetic` (4.1, 4.2), `jumps` (4.3), `loads_stores`
 
 from pybpftime.isa.algebra import Algebra, IntAlgebra
 from pybpftime.isa.encoding import Instruction, Program, decode_program, encode_program, sign_extend
-from pybpftime.isa.row import Form, Group, Immediate, Row, jump_offset, registers
+from pybpftime.isa.row import ConstantRule, Form, Group, Immediate, Row, jump_offset, registers
 from pybpftime.isa.table import BY_NAME, TABLE, lookup
 from pybpftime.isa.validate import validate
 
@@ -14,6 +14,7 @@ __all__ = [
     "BY_NAME",
     "TABLE",
     "Algebra",
+    "ConstantRule",
     "Form",
     "Group",
     "Immediate",

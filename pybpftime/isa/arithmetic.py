@@ -12,7 +12,7 @@ from typing import Any
 
 from pybpftime.isa.algebra import Algebra, B, V
 from pybpftime.isa.encoding import Class, Source
-from pybpftime.isa.row import Form, Group, Row
+from pybpftime.isa.row import ConstantRule, Form, Group, Row
 
 BASE = {32: Group.BASE32, 64: Group.BASE64}
 DIVMUL = {32: Group.DIVMUL32, 64: Group.DIVMUL64}
@@ -28,7 +28,13 @@ def rows() -> tuple[Row, ...]:
 
 
 def binary(
-    name: str, code: int, symbol: str, *, offset: int = 0, groups: dict[int, Group] = BASE
+    name: str,
+    code: int,
+    symbol: str,
+    *,
+    offset: int = 0,
+    groups: dict[int, Group] = BASE,
+    constant: ConstantRule | None = None,
 ) -> Callable[[Operation], Operation]:
     """Declare `dst = compute(m, dst, operand)` with a K and an X row at both widths."""
 
@@ -49,6 +55,7 @@ def binary(
                     operand=operand,
                     width=width,
                     compute=compute,
+                    constant_rule=constant if source is Source.K else None,
                     reads=("dst",) if source is Source.K else ("dst", "src"),
                     writes=("dst",),
                 )
@@ -80,13 +87,13 @@ def multiply(m: Algebra[V, B], dst: V, src: V) -> V:
     return m.mul(dst, src)
 
 
-@binary("div", 0x30, "/=", groups=DIVMUL)
+@binary("div", 0x30, "/=", groups=DIVMUL, constant=ConstantRule.NOT_ZERO)
 def divide(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst = (src != 0) ? (dst / src) : 0, unsigned."""
     return m.udiv(dst, src)
 
 
-@binary("sdiv", 0x30, "s/=", offset=1, groups=DIVMUL)
+@binary("sdiv", 0x30, "s/=", offset=1, groups=DIVMUL, constant=ConstantRule.NOT_ZERO)
 def signed_divide(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst = (src != 0) ? (dst s/ src) : 0, truncated toward zero; MIN s/ -1 is MIN."""
     return m.sdiv(dst, src)
@@ -104,25 +111,25 @@ def bitwise_and(m: Algebra[V, B], dst: V, src: V) -> V:
     return m.bitwise_and(dst, src)
 
 
-@binary("lsh", 0x60, "<<=")
+@binary("lsh", 0x60, "<<=", constant=ConstantRule.BELOW_WIDTH)
 def shift_left(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst <<= (src & mask), where mask is 31 or 63."""
     return m.shift_left(dst, m.bitwise_and(src, m.const(m.width - 1)))
 
 
-@binary("rsh", 0x70, ">>=")
+@binary("rsh", 0x70, ">>=", constant=ConstantRule.BELOW_WIDTH)
 def shift_right(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst >>= (src & mask), filling with zeros."""
     return m.shift_right(dst, m.bitwise_and(src, m.const(m.width - 1)))
 
 
-@binary("mod", 0x90, "%=", groups=DIVMUL)
+@binary("mod", 0x90, "%=", groups=DIVMUL, constant=ConstantRule.NOT_ZERO)
 def modulo(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst = (src != 0) ? (dst % src) : dst, unsigned."""
     return m.umod(dst, src)
 
 
-@binary("smod", 0x90, "s%=", offset=1, groups=DIVMUL)
+@binary("smod", 0x90, "s%=", offset=1, groups=DIVMUL, constant=ConstantRule.NOT_ZERO)
 def signed_modulo(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst = (src != 0) ? (dst s% src) : dst, with the sign of the dividend; MIN s% -1 is 0."""
     return m.smod(dst, src)
@@ -134,7 +141,7 @@ def bitwise_xor(m: Algebra[V, B], dst: V, src: V) -> V:
     return m.bitwise_xor(dst, src)
 
 
-@binary("arsh", 0xC0, "s>>=")
+@binary("arsh", 0xC0, "s>>=", constant=ConstantRule.BELOW_WIDTH)
 def shift_right_signed(m: Algebra[V, B], dst: V, src: V) -> V:
     """dst s>>= (src & mask), filling with the sign."""
     return m.shift_right_signed(dst, m.bitwise_and(src, m.const(m.width - 1)))

@@ -22,6 +22,10 @@ from pybpftime.errors import InputError
 
 SLOT_BYTES = 8
 MAX_REGISTER = 10
+MAX_SLOTS = 1_000_000
+"""The longest program that is read; Linux takes no longer one either (BPF_COMPLEXITY_LIMIT_INSNS)."""
+MASK32 = (1 << 32) - 1
+MASK64 = (1 << 64) - 1
 
 
 class Class(IntEnum):

@@ -74,6 +74,13 @@ class Immediate(Enum):
     MAP_VALUE_BY_INDEX = 6
 
 
+class ConstantRule(Enum):
+    """What Linux demands of an immediate operand; in a register the same values have a meaning."""
+
+    NOT_ZERO = auto()  # a divisor
+    BELOW_WIDTH = auto()  # a shift distance: 0 to width - 1
+
+
 RFC = "RFC 9669"
 FIELDS = ("dst_reg", "src_reg", "offset", "imm")
 OPERAND_REGISTERS = {"dst": "dst_reg", "src": "src_reg"}
@@ -86,7 +93,8 @@ class Row:
     `name` is unique.  `fixed` maps each field that is no operand to its value.  `width` is the operand width in
     bits, `size` the bytes of a memory access.  `operand` names the second operand's field: src_reg, imm or
     offset.  `pseudo_c` and `mnemonic` are its text in the two syntaxes (see `syntax`).  `reads` and `writes`
-    name registers: `dst`, `src`, `r0` to `r6`.  `origin` is RFC 9669 or the Linux release that brought it.
+    name registers: `dst`, `src`, `r0` to `r6`.  `constant_rule` is for rows whose operand is imm.  `origin` is
+    RFC 9669, the Linux release that brought it, or clang.
     """
 
     name: str
@@ -104,6 +112,7 @@ class Row:
     compute: Callable[..., Any] | None = None
     fetch: bool = False
     immediate: Immediate | None = None
+    constant_rule: ConstantRule | None = None
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     origin: str = RFC

@@ -18,12 +18,10 @@ from collections.abc import Mapping
 
 from pybpftime.errors import InputError
 from pybpftime.isa.assembler import assemble
-from pybpftime.isa.encoding import SLOT_BYTES, Program, decode_program
+from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES, Program, decode_program
 
 MAX_INPUT = 32 << 20
 """The longest input that is read, in bytes or characters."""
-MAX_SLOTS = 1_000_000
-"""The longest program that is read; Linux takes no longer one either (BPF_COMPLEXITY_LIMIT_INSNS)."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _HEX = re.compile(r"[\s,]*(?:(?:0[xX]|\\x)?[0-9a-fA-F]+(?:[\s,]+|(?=\\x)|$))+", re.ASCII)

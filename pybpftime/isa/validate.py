@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from pybpftime.errors import InputError
 from pybpftime.isa.encoding import MAX_REGISTER, Instruction, Program
-from pybpftime.isa.row import Form, Immediate, Row, jump_field, jump_offset, registers
+from pybpftime.isa.row import ConstantRule, Form, Immediate, Row, jump_field, jump_offset, registers
 from pybpftime.isa.table import lookup
-
-SHIFTS = ("lsh", "rsh", "arsh")
-DIVISIONS = ("div", "sdiv", "mod", "smod")
 
 
 def validate(program: Program, *, refuse_constants: bool = False) -> tuple[Row | None, ...]:
@@ -61,10 +58,7 @@ def _check_target(program: Sequence[Instruction | None], index: int, instruction
 
 
 def _check_constant(instruction: Instruction, row: Row) -> None:
-    operation, _, operand = row.name.rpartition("_")
-    if row.form is not Form.BINARY or operand != "imm":
-        return
-    if operation.removesuffix("32") in DIVISIONS and instruction.imm == 0:
+    if row.constant_rule is ConstantRule.NOT_ZERO and instruction.imm == 0:
         raise InputError(f"{row.name}: division by an immediate 0")
-    if operation.removesuffix("32") in SHIFTS and not 0 <= instruction.imm < row.width:
+    if row.constant_rule is ConstantRule.BELOW_WIDTH and not 0 <= instruction.imm < row.width:
         raise InputError(f"{row.name}: shift by {instruction.imm}, the operand has {row.width} bits")

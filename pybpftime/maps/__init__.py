@@ -8,12 +8,13 @@ map, that of programs and that of user space; docs/reference/layout.md describes
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pybpftime.maps.errors import Errno, MapError
+from pybpftime.lazy import lazy_names
+from pybpftime.maps.errors import MapError
 from pybpftime.maps.kinds import MAP_KINDS, MapKind, Operation, illegal
 from pybpftime.maps.spec import MapSpec, like_libbpf
+from pybpftime.uapi import Errno
 
 if TYPE_CHECKING:
     from pybpftime.maps.array import ArrayMap, PerCpuArrayMap
@@ -71,8 +72,4 @@ __all__ = [
     "like_libbpf",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Map, Value, map_type
 from pybpftime.maps.spec import MapSpec
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapType
 
 
 class IndexedMap(Map):

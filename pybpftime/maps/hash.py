@@ -2,8 +2,10 @@
 
 Buckets are singly linked lists of slots, new elements at their head.  An update of a BPF_MAP_TYPE_HASH links a
 new slot and unlinks the old one, as Linux does: a pointer that a program got before goes on reading the old value
-until the slot is used again.  Slots are used again last freed first.  BPF_F_NO_PREALLOC changes nothing here: it
-says when Linux allocates, and a slab's untouched pages cost nothing either way.
+until the slot is used again.  That is the next update of an existing key, of whatever key: the old slot becomes the
+map's spare (htab's extra_elems, one for each cpu there; here one cpu executes at a time).  Slots of deleted elements
+are used again last freed first.  With BPF_F_NO_PREALLOC there is no spare, and replaced slots are as deleted ones;
+else it changes nothing here: it says when Linux allocates, and a slab's untouched pages cost nothing either way.
 """
 
 from __future__ import annotations
@@ -11,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.hashing import hasher
 from pybpftime.maps.layout import FREE, LIVE, SLOT_FIELDS
 from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Map, Value, map_type
-from pybpftime.maps.slab import FREE_HEAD, LIVE_COUNT, USED_SLOTS
+from pybpftime.maps.slab import FREE_HEAD, LIVE_COUNT, SPARE, USED_SLOTS
 from pybpftime.maps.spec import MapSpec
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapFlag, MapType
 
 _OFFSETS = {name: offset for name, offset, _ in SLOT_FIELDS}
 
@@ -65,9 +66,12 @@ class SlottedMap(Map):
             link = words[USED_SLOTS]
         else:
             return 0
-        at = self.at(link)
-        words[at + SEQUENCE] = words[at + SEQUENCE] + 1 & 0xFFFF_FFFF
+        self.count_use(link)
         return link
+
+    def count_use(self, link: int) -> None:
+        at = self.at(link) + SEQUENCE
+        self._words[at] = self._words[at] + 1 & 0xFFFF_FFFF
 
     def release_slot(self, link: int) -> None:
         """Give a slot back.  Its bytes and its `chain` stay until it is used again."""
@@ -147,6 +151,11 @@ class HashTable(SlottedMap):
 
     def unlink_element(self, link: int) -> None:
         """Take an element out of the map and release its slot."""
+        self.take_out(link)
+        self.release_slot(link)
+
+    def take_out(self, link: int) -> None:
+        """Take an element out of the map; its slot is on no list then."""
         words = self._words
         at = self.at(link)
         words[at + STATE] = FREE
@@ -155,7 +164,6 @@ class HashTable(SlottedMap):
             place = self.at(words[place]) + CHAIN
         words[place] = words[at + CHAIN]
         words[LIVE_COUNT] -= 1
-        self.release_slot(link)
 
     def delete_element(self, key: bytes) -> None:
         self.unlink_element(self.existing(key))
@@ -199,6 +207,10 @@ class HashTable(SlottedMap):
 class HashMap(HashTable):
     """A hash map with one value per key."""
 
+    def __init__(self, spec: MapSpec, *, cpu_count: int = 1, storage: memoryview | None = None, seed: int = 0) -> None:
+        super().__init__(spec, cpu_count=cpu_count, storage=storage, seed=seed)
+        self._has_spare = spec.type == MapType.BPF_MAP_TYPE_HASH and not spec.flags & MapFlag.BPF_F_NO_PREALLOC
+
     def element_address(self, key: bytes, cpu: int = 0) -> int:
         link = self.find(key)
         return self._base + self.value_offset(link) if link else 0
@@ -212,12 +224,23 @@ class HashMap(HashTable):
         if old and flags & LOCK:  # under the element's lock Linux changes the value in place
             self.write_value(self.value_offset(old), value)
             return
-        new = self.take_slot() if old else self.slot_for_new_key()
+        new = self._slot_for_old_key() if old else self.slot_for_new_key()
         offset = self.value_offset(new)
         self._data[offset : offset + self.value_size] = self.without_lock(value)
         self.link_element(new, key)
-        if old:
+        if old and self._has_spare:
+            self.take_out(old)
+            self._words[SPARE] = old
+        elif old:
             self.unlink_element(old)
+
+    def _slot_for_old_key(self) -> int:
+        spare = self._words[SPARE]
+        if not spare:
+            return self.take_slot()
+        self._words[SPARE] = 0
+        self.count_use(spare)
+        return spare
 
     def _lookup(self, key: bytes) -> Value:
         return self.read_value(self.value_offset(self.existing(key)))

@@ -15,8 +15,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from pybpftime.isa.encoding import MASK64
+
 MULTIPLIER = 0x9E37_79B9_7F4A_7C15
-_MASK_64 = (1 << 64) - 1
 
 
 def hasher(key_size: int, seed: int) -> Callable[[bytes], int]:
@@ -26,8 +27,8 @@ def hasher(key_size: int, seed: int) -> Callable[[bytes], int]:
     if key_size <= 8:
 
         def hash_word(key: bytes) -> int:
-            state = (start ^ int.from_bytes(key, "little")) * MULTIPLIER & _MASK_64
-            return ((state ^ state >> 32) * MULTIPLIER & _MASK_64) >> 32
+            state = (start ^ int.from_bytes(key, "little")) * MULTIPLIER & MASK64
+            return ((state ^ state >> 32) * MULTIPLIER & MASK64) >> 32
 
         return hash_word
 
@@ -37,8 +38,8 @@ def hasher(key_size: int, seed: int) -> Callable[[bytes], int]:
     def hash_words(key: bytes) -> int:
         state = start
         for word in unpack(key + padding):
-            state = (state ^ word) * MULTIPLIER & _MASK_64
+            state = (state ^ word) * MULTIPLIER & MASK64
             state ^= state >> 32
-        return (state * MULTIPLIER & _MASK_64) >> 32
+        return (state * MULTIPLIER & MASK64) >> 32
 
     return hash_words

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pybpftime.errors import InputError
 from pybpftime.maps.kinds import MAP_KINDS
-from pybpftime.maps.spec import PAGE_SIZE, MapSpec, power_of_two
-from pybpftime.uapi import MapType
+from pybpftime.maps.spec import MapSpec, power_of_two
+from pybpftime.uapi import PAGE_SIZE, MapType
 
 MAGIC = b"BPFTSLAB"
 VERSION = 1
@@ -47,6 +47,7 @@ HEADER_FIELDS = (
     ("newest", 124, 4),
     ("oldest", 128, 4),
     ("frozen", 132, 4),
+    ("spare", 136, 4),
 )
 
 # Slot header of maps whose elements come and go: name of the field, offset in the slot, size.

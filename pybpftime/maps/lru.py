@@ -12,11 +12,10 @@ BPF_F_NO_COMMON_LRU asks for a list for each cpu: it is accepted, and there is s
 
 from __future__ import annotations
 
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.hash import NEWER, OLDER, HashMap
 from pybpftime.maps.map import EXIST, map_type
 from pybpftime.maps.slab import LIVE_COUNT, NEWEST, OLDEST
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapType
 
 
 @map_type(MapType.BPF_MAP_TYPE_LRU_HASH)

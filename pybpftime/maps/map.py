@@ -15,12 +15,12 @@ from typing import ClassVar, TypeVar
 from pybpftime.errors import InputError, InternalError
 from pybpftime.machine.memory import Memory, Region, RegionKind
 from pybpftime.machine.strictness import Strictness
-from pybpftime.maps.errors import Errno, MapError
+from pybpftime.maps.errors import MapError
 from pybpftime.maps.kinds import MAP_KINDS, MapKind, check
 from pybpftime.maps.layout import layout_of
 from pybpftime.maps.slab import FROZEN, LIVE_COUNT, HandleRegion, Slab, SlotRegion, ValueRegion
 from pybpftime.maps.spec import SPIN_LOCK_SIZE, MapSpec
-from pybpftime.uapi import MapFlag, MapType, UpdateFlag
+from pybpftime.uapi import Errno, MapFlag, MapType, UpdateFlag
 
 EXIST = UpdateFlag.BPF_EXIST.value
 NOEXIST = UpdateFlag.BPF_NOEXIST.value

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.map import map_type
 from pybpftime.maps.prog_array import DescriptorArray
 from pybpftime.maps.spec import MapSpec
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapType
 
 BPF_F_INDEX_MASK = 0xFFFF_FFFF
 BPF_F_CURRENT_CPU = 0xFFFF_FFFF

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from pybpftime.maps.array import IndexedMap
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.map import Value, map_type
 from pybpftime.maps.spec import MapSpec
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapType
 
 
 class DescriptorArray(IndexedMap):

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.machine.memory import OFFSET_MASK, Region, RegionKind
 from pybpftime.machine.strictness import Strictness
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.layout import CONSUMER_POSITION, PENDING_POSITION, PRODUCER_POSITION, RING_DATA, round_up
 from pybpftime.maps.map import Map, map_type
-from pybpftime.maps.spec import PAGE_SIZE, MapSpec
-from pybpftime.uapi import MapType
+from pybpftime.maps.spec import MapSpec
+from pybpftime.uapi import PAGE_SIZE, Errno, MapType
 
 HEADER_SIZE = 8  # BPF_RINGBUF_HDR_SZ: length with flags (4 bytes), pages from the start of the slab (4 bytes)
 BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT

@@ -8,11 +8,11 @@ from typing import cast
 
 from pybpftime.errors import Fault, FaultKind, HostError, InputError
 from pybpftime.machine.memory import Region, RegionKind
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.layout import FREE, HEADER_FIELDS, LIVE, MAGIC, NEVER_USED, VERSION, Layout
 from pybpftime.maps.spec import MapSpec
+from pybpftime.uapi import Errno
 
-_LARGE = 1 << 16  # from here on memory comes from mmap, where pages cost nothing until they are touched
+LARGE = 1 << 16  # from here on memory comes from mmap, where pages cost nothing until they are touched
 _OFFSETS = {name: offset for name, offset, _ in HEADER_FIELDS}
 _SIZES = {name: size for name, _, size in HEADER_FIELDS}
 
@@ -23,6 +23,7 @@ FREE_HEAD = _OFFSETS["free_head"] // 4
 NEWEST = _OFFSETS["newest"] // 4
 OLDEST = _OFFSETS["oldest"] // 4
 FROZEN = _OFFSETS["frozen"] // 4
+SPARE = _OFFSETS["spare"] // 4
 
 
 class Slab:
@@ -86,14 +87,18 @@ def _header(spec: MapSpec, layout: Layout, seed: int) -> dict[str, int]:
 
 
 def _private(spec: MapSpec, size: int) -> memoryview:
-    if size < _LARGE:
+    if size < LARGE:
         return memoryview(bytearray(size))
     try:
-        if sys.platform == "win32":
-            return memoryview(mmap.mmap(-1, size))
-        return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        return memoryview(_anonymous(size))
     except (OSError, ValueError, OverflowError, MemoryError) as error:
         raise HostError(f"map {spec.name}: no memory for {size} bytes", errno=Errno.ENOMEM) from error
+
+
+def _anonymous(size: int) -> mmap.mmap:
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)  # Windows, where it has no flags
 
 
 def _foreign(spec: MapSpec, size: int, storage: memoryview) -> memoryview:

@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pybpftime.errors import InputError
-from pybpftime.maps.errors import Errno
-from pybpftime.uapi import MapFlag, MapType
+from pybpftime.uapi import PAGE_SIZE, Errno, MapFlag, MapType
 
-PAGE_SIZE = 4096
 MAX_PER_CPU_VALUE = 32 << 10  # PCPU_MIN_UNIT_SIZE
 MAX_HASH_ELEMENT = (4 << 20) - 48  # KMALLOC_MAX_SIZE less struct htab_elem
 MAX_STACK_DEPTH = 127  # sysctl kernel.perf_event_max_stack, as it is by default

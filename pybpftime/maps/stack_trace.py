@@ -11,14 +11,13 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from pybpftime.machine.strictness import Strictness
-from pybpftime.maps.errors import Errno
 from pybpftime.maps.hash import HASH, LENGTH, STATE, SlottedMap
 from pybpftime.maps.hashing import hasher
 from pybpftime.maps.layout import LIVE
 from pybpftime.maps.map import Value, map_type
 from pybpftime.maps.slab import LIVE_COUNT
 from pybpftime.maps.spec import MAX_STACK_DEPTH
-from pybpftime.uapi import MapType
+from pybpftime.uapi import Errno, MapType
 
 BPF_F_SKIP_FIELD_MASK = 0xFF
 BPF_F_USER_STACK = 1 << 8

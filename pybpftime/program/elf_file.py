@@ -19,6 +19,7 @@ from pybpftime.errors import HostError, InputError
 
 MAGIC = b"\x7fELF"
 MAX_FILE = 64 << 20
+"""The largest file that is read, in bytes."""
 MAX_SECTIONS = 4096
 MAX_SYMBOLS = 100_000
 HEADER_LENGTH, SECTION_HEADER_LENGTH = 64, 64

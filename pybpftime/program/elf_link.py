@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from pybpftime.errors import InputError
-from pybpftime.isa.encoding import SLOT_BYTES, WIDE_OPCODE, Instruction, Program, decode_program
+from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES, WIDE_OPCODE, Instruction, Program, decode_program
 from pybpftime.isa.row import Immediate
 from pybpftime.program.btf import Btf, BtfExt, CoreKind, CoreRelocation, LineInfo
 from pybpftime.program.elf_file import ElfFile, Relocation, Section
@@ -19,10 +19,6 @@ from pybpftime.program.elf_maps import MapTable, is_global_data
 from pybpftime.program.elf_relocations import CALL_LOCAL, CALL_OPCODE, R_BPF_NONE, Linked, Relocator
 from pybpftime.program.sections import section_meaning
 from pybpftime.program.spec import Function, MapReference, ProgramSpec, Reference, SourceLine
-
-MAX_SLOTS = 1_000_000
-"""BPF_COMPLEXITY_LIMIT_INSNS, the most that the kernel takes as one program: here for an object and for all its
-programs together, subprograms counted wherever they are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class Linker:
         self._relocator = Relocator(elf, btf, maps, functions)
         self._codes: dict[int, _Code] = {}
         self._bodies: dict[CodeFunction, Body] = {}
-        self._slots_left = MAX_SLOTS
+        self._slots_left = MAX_SLOTS  # for all programs together, subprograms counted wherever they are used
         self._with_pointers = frozenset(
             section.name for section in elf.sections if is_global_data(section) and elf.has_relocations(section)
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pybpftime.errors import InputError
-from pybpftime.isa.encoding import SLOT_BYTES, WIDE_OPCODE, Class, Instruction, sign_extend
+from pybpftime.isa.encoding import SLOT_BYTES, WIDE_OPCODE, Instruction, sign_extend
 from pybpftime.isa.row import Immediate
+from pybpftime.isa.table import BY_NAME
 from pybpftime.program.btf import Btf, DataSec, Kind
 from pybpftime.program.elf_file import WEAK, ElfFile, Relocation, Section, Symbol
 from pybpftime.program.elf_functions import CodeFunction, FunctionTable
@@ -21,8 +22,8 @@ from pybpftime.program.spec import Extern, MapReference, Reference, Trap
 # Relocation types of BPF (Documentation/bpf/llvm_reloc.rst).
 R_BPF_NONE, R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_ABS32, R_BPF_64_NODYLD32, R_BPF_64_32 = 0, 1, 2, 3, 4, 10
 
-CALL_OPCODE = Class.JMP | 0x80
-CALL_LOCAL, CALL_BTF = 1, 2  # BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL
+CALL_OPCODE = BY_NAME["call_local"].opcode  # of every call but callx; src_reg says which
+CALL_LOCAL, CALL_BTF = (BY_NAME[name].fixed["src_reg"] for name in ("call_local", "call_btf"))
 EXTERN_SECTIONS = (".ksyms", ".kconfig")
 ARENA = ".addr_space.1"
 

@@ -55,9 +55,9 @@ def as_llvm_writes(row: Row, text: str) -> str:
 
 
 def samples(row: Row) -> Iterable[Instruction]:
-    for offset, imm in zip(EDGES_16 * 2, EDGES_32, strict=False):
-        if row.form is Form.CAST:
-            imm &= 0x7FFF_7FFF  # LLVM has signed halves  # noqa: PLW2901
+    representable = 0x7FFF_7FFF if row.form is Form.CAST else -1  # LLVM has signed halves there
+    for offset, edge in zip(EDGES_16 * 2, EDGES_32, strict=False):
+        imm = edge & representable
         fields = {"dst_reg": imm % 11, "src_reg": 10 - imm % 11, "offset": offset, "imm": imm} | dict(row.fixed)
         next_imm = row.fixed.get("next_imm", offset) if row.wide else None
         yield Instruction(row.opcode, **fields | {"next_imm": next_imm})

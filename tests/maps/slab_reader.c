@@ -95,16 +95,20 @@ static void print_array(int skip_empty)
 
 static void check_free_list(uint32_t live)
 {
-	uint32_t used = u32(116), free_slots = 0;
+	uint32_t used = u32(116), spare = u32(136), free_slots = 0;
 
 	for (uint32_t link = u32(120); link; link = u32(slot_at(link) + 16)) {
 		if (u32(slot_at(link)) != 1)
 			fail("a slot on the free list that is not free");
+		if (link == spare)
+			fail("the spare slot is on the free list");
 		if (++free_slots > used)
 			fail("the free list runs in a circle");
 	}
-	if (live + free_slots != used)
-		fail("live and free slots are not all that were used");
+	if (spare && u32(slot_at(spare)) != 1)
+		fail("a spare slot that is not free");
+	if (live + free_slots + (spare != 0) != used)
+		fail("live, free and spare slots are not all that were used");
 }
 
 static void check_order(uint32_t live)

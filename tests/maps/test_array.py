@@ -234,7 +234,9 @@ def test_attaching(make_map: MakeMap, memory: Memory) -> None:
     region = memory.find(handle)
     assert region is not None
     assert region.owner is array
-    assert memory.find(address).owner is array  # type: ignore[union-attr]
+    values = memory.find(address)
+    assert values is not None
+    assert values.owner is array
     for access in (lambda: memory.load(handle, 8), lambda: memory.store(handle, 1, 0), lambda: memory.read(handle, 1)):
         with pytest.raises(Fault, match="opaque to programs"):
             access()

@@ -99,6 +99,44 @@ class TestHash:
         table.delete_element(key(1))
         assert memory.load(old, 8) == 5
 
+    def test_a_replaced_value_is_kept_until_another_is_replaced(self, make_map: MakeMap, memory: Memory) -> None:
+        """Not until a new key comes: Linux has an element to spare for updates."""
+        table = make_map("HASH", 4, 8, 3)
+        table.update(key(1), value(10))
+        old = table.element_address(key(1))
+        table.update(key(1), value(20))
+        memory.store(old, 8, 11)
+        for number in (2, 3):
+            table.update(key(number), value(20))
+        assert memory.load(old, 8) == 11
+        table.delete(key(3))
+        table.update(key(4), value(40))
+        assert memory.load(old, 8) == 11
+        table.update(key(2), value(50))
+        assert table.element_address(key(2)) == old
+        assert memory.load(old, 8) == 50
+
+    @pytest.mark.parametrize(("type_name", "flags"), [("HASH", MapFlag.BPF_F_NO_PREALLOC), ("LRU_HASH", 0)])
+    def test_without_a_spare_the_next_new_key_takes_the_place(
+        self, make_map: MakeMap, type_name: str, flags: int
+    ) -> None:
+        table = make_map(type_name, 4, 8, 3, flags=flags)
+        table.update(key(1), value(10))
+        old = table.element_address(key(1))
+        table.update(key(1), value(20))
+        table.update(key(2), value(20))
+        assert table.element_address(key(2)) == old
+
+    def test_a_full_map_of_many_updates_has_room_for_all_its_keys(self, make_map: MakeMap) -> None:
+        table = make_map("HASH", 4, 8, 3)
+        for number in range(30):
+            table.update(key(number % 3), value(number))
+        table.delete(key(0))
+        table.update(key(7), value(7))
+        table.update(key(7), value(8))
+        refused(Errno.E2BIG, table.update, key(8), value(8))
+        assert table.count == 3
+
     def test_iteration_while_elements_are_deleted(self, table: Any) -> None:
         for number in range(4):
             table.update(key(number), value(number))

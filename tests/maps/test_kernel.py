@@ -128,7 +128,8 @@ class PeerMachine(RuleBasedStateMachine):
 )
 def test_the_same_operations_give_the_same_results(kernel: Any, spec: MapSpec) -> None:
     machine = type("Machine", (PeerMachine,), {"kernel": kernel, "spec": spec})
-    run_state_machine_as_test(machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=30))  # type: ignore[no-untyped-call]
+    steps = settings(max_examples=EXAMPLES, stateful_step_count=30)
+    run_state_machine_as_test(machine, settings=steps)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class TestSecondReader:
         table = make_map("HASH", 4, 8, 16)
         exercise(table, 4, 8)
         good = bytes(table.slab.data)
-        for name in ("magic", "version", "slab_size", "hash_seed", "live_count", "used_slots"):
+        for name in ("magic", "version", "slab_size", "hash_seed", "live_count", "used_slots", "spare"):
             offset = next(offset for field, offset, _ in HEADER_FIELDS if field == name)
             damaged = bytearray(good)
             damaged[offset] ^= 0x55
@@ -202,6 +202,7 @@ class TestDocument:
             "newest": 0,
             "oldest": 0,
             "frozen": 0,
+            "spare": 0,
         }
         assert data[4096:] == bytes(len(data) - 4096)
 

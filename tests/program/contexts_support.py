@@ -19,6 +19,7 @@ from pybpftime.program.contexts import Context
 from pybpftime.program.types import PROGRAM_TYPES, ContextLayout, Field, FieldKind
 from pybpftime.uapi import AttachType, ProgramFlag, ProgramType
 
+NO_FLAGS = ProgramFlag(0)
 HOST = bytes(6)
 SOURCE = bytes.fromhex("aabbccddeeff")
 IPV4 = bytes.fromhex("4500002800010000401100000a0000010a000002") + bytes.fromhex("0035d431000800000102030405060708")
@@ -50,7 +51,7 @@ def load(
     code: bytes,
     attach_type: AttachType | None = None,
     *,
-    flags: ProgramFlag = ProgramFlag(0),  # noqa: B008
+    flags: ProgramFlag = NO_FLAGS,
 ) -> KernelProgram:
     """Load with the flags and attach type that the type demands."""
     if program_type is ProgramType.BPF_PROG_TYPE_SYSCALL:
@@ -63,7 +64,7 @@ def accepts(
     code: bytes,
     attach_type: AttachType | None = None,
     *,
-    flags: ProgramFlag = ProgramFlag(0),  # noqa: B008
+    flags: ProgramFlag = NO_FLAGS,
 ) -> bool:
     """Whether the kernel's verifier accepts the program."""
     try:

@@ -188,7 +188,7 @@ def test_fields_of_the_socket_have_the_kernels_values() -> None:
         (offset, size) for offset, size in sorted(SOCK_COMMON.loads) if (offset, size) not in ((76, 2), (76, 4))
     ]
     with SharedValue(8 * len(accesses) + 8) as shared:
-        body = ["r8 = *(u64 *)(r6 + 168)", "if r8 == 0 goto +%d" % (2 * len(accesses))]  # noqa: UP031
+        body = ["r8 = *(u64 *)(r6 + 168)", f"if r8 == 0 goto +{2 * len(accesses)}"]
         for index, (offset, size) in enumerate(accesses):
             body += [f"r0 = *({UNSIGNED[size]} *)(r8 + {offset})", f"*(u64 *)(r7 + {8 * index}) = r0"]
         code = assembled(["r6 = r1"]) + shared.address_instructions(7) + assembled([*body, "r0 = 0", "exit"])

@@ -23,8 +23,8 @@ from program.elf_support import (
 
 from pybpftime.errors import InputError
 from pybpftime.isa import Instruction, validate
+from pybpftime.isa.encoding import MAX_SLOTS
 from pybpftime.program import ProgramSpec, load_object
-from pybpftime.program.elf_link import MAX_SLOTS
 from pybpftime.uapi import ProgramType
 
 UNDEFINED, ABSOLUTE, COMMON = 0, 0xFFF1, 0xFFF2
@@ -234,9 +234,9 @@ def test_calls_lead_where_they_led(calls: list[list[int]], static: bool) -> None
     found = {function.name: function for function in program.functions}
     assert set(found) == {f"f{index}" for index in _reachable(calls)}
     for name, function in found.items():
-        body = list(program.instructions[function.start : function.end])
+        body = [each for each in program.instructions[function.start : function.end] if each is not None]
         assert body[0] == Instruction(0xB7, imm=int(name[1:]))
-        targets = [function.start + slot + 1 + body[slot].imm for slot in range(1, len(body) - 1)]  # type: ignore[union-attr]
+        targets = [function.start + slot + 1 + body[slot].imm for slot in range(1, len(body) - 1)]
         marks = [program.instructions[target] for target in targets]
         assert marks == [Instruction(0xB7, imm=callee) for callee in calls[int(name[1:])]]
 

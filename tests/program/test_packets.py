@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def test_file_is_closed_when_the_reader_stops_early(tmp_path: Path) -> None:
     write_pcap(path, [Packet(FRAME, 0)] * 3)
     packets = read_packets(path)
     next(packets)
-    packets.close()  # type: ignore[attr-defined]
+    assert isinstance(packets, Generator)
+    packets.close()
     # An open file would warn when it is collected, and warnings are errors here.
 
 

@@ -89,14 +89,16 @@ def test_packets_before_the_damage_are_handed_out() -> None:
         next(packets)
 
 
-class Endless(io.RawIOBase):
+class Endless(io.BytesIO):
     """A capture that never ends, and remembers how much was asked for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.content = itertools.chain(header("<"), itertools.cycle(record("<", 1, 1, FRAME)))
         self.consumed = 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
         assert 0 <= size <= MAX_PACKET
         self.consumed += size
         return bytes(itertools.islice(self.content, size))
@@ -104,7 +106,7 @@ class Endless(io.RawIOBase):
 
 def test_no_more_is_read_than_was_asked_for() -> None:
     stream = Endless()
-    packets = list(itertools.islice(read_pcap(Source(stream, None)), 100))  # type: ignore[arg-type]
+    packets = list(itertools.islice(read_pcap(Source(stream, None)), 100))
     assert [packet.number for packet in packets] == list(range(1, 101))
     assert stream.consumed == 24 + 100 * (16 + 60)
 
@@ -113,7 +115,7 @@ def test_hostile_length_costs_no_memory() -> None:
     stream = Endless()
     stream.content = itertools.chain(header("<"), b"\xff" * 16, itertools.repeat(0))
     with pytest.raises(InputError, match="claims 4294967295 bytes"):
-        list(read_pcap(Source(stream, None)))  # type: ignore[arg-type]
+        list(read_pcap(Source(stream, None)))
     assert stream.consumed == 24 + 16
 
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pybpftime.errors import Fault, FaultKind, InternalError
 from pybpftime.helpers import packet_access
-from pybpftime.helpers.packet_access import PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST
+from pybpftime.helpers.ethernet import frame_protocol
+from pybpftime.helpers.packet_access import NO_TRANSPORT_HEADER, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST
 from pybpftime.isa.encoding import sign_extend
 from pybpftime.machine import Machine
 from pybpftime.program.contexts.packet_context import ETH_HLEN, PacketContext, check_packet
@@ -30,13 +31,10 @@ from pybpftime.program.types import ContextLayout, FieldKind, ProgramTypeInfo
 from pybpftime.program.types.layouts import SK_BUFF
 from pybpftime.uapi import ProgramType
 
-HEADROOM = 64  # NET_SKB_PAD
+HEADROOM = 64  # NET_SKB_PAD: before the packet at first, and the step in which it grows
 SKF_NET_OFF = -0x100000  # offsets of legacy loads from here on count from the network header,
 SKF_LL_OFF = -0x200000  # and from here on from the link-layer header
 
-_ETH_P_802_3_MIN = 0x0600  # below it the two bytes are a length
-_ETH_P_802_3 = b"\x00\x01"
-_ETH_P_802_2 = b"\x00\x04"
 _DEVICE_ADDRESS = bytes(6)  # the loopback device's
 
 _LINK_LAYER_TYPES = frozenset({ProgramType.BPF_PROG_TYPE_SCHED_CLS, ProgramType.BPF_PROG_TYPE_SCHED_ACT})
@@ -48,6 +46,7 @@ _LEN_SIZE = 4
 _BESIDE = dict.fromkeys((name for name in packet_access.FIELDS if name not in FIELDS), 0) | {
     "mac_header": HEADROOM,
     "network_header": HEADROOM + ETH_HLEN,
+    "transport_header": NO_TRANSPORT_HEADER,
 }
 
 
@@ -66,7 +65,7 @@ class SkbContext(PacketContext):
     kind: Literal["skb"] = "skb"
     socket_uid = 0  # of the socket that a test run gives the packet
     socket_cookie = 1
-    __slots__ = ("_beside", "_default", "_gso_size", "_image", "_layout", "_socket")
+    __slots__ = ("_beside", "_default", "_gso_size", "_guard", "_image", "_layout", "_socket")
 
     def __init__(
         self, info: ProgramTypeInfo, layout: ContextLayout, packet: bytes, ctx: Mapping[str, Any] | bytes | None
@@ -91,6 +90,7 @@ class SkbContext(PacketContext):
         self._image = image
         self._layout = layout
         self._beside = _BESIDE.copy()
+        self._guard = 0
         self._socket = 0
 
     def enter(self, machine: Machine) -> tuple[int, ...]:
@@ -116,8 +116,8 @@ class SkbContext(PacketContext):
 
     @property
     def headroom(self) -> int:
-        """Bytes by which the packet could still grow at its head before its buffer has to grow."""
-        return self.head
+        """Bytes by which the packet could still grow at its head before its buffer has to grow (skb_headroom)."""
+        return self.head - self._guard
 
     @property
     def hard_end(self) -> int:
@@ -125,20 +125,32 @@ class SkbContext(PacketContext):
         return len(self.buffer)
 
     def adjust_head(self, delta: int) -> int:
-        """Move `head`; prepended bytes are 0, and headers keep their place in the packet."""
-        if self.head + delta <= 0:
-            # Some headroom stays: programs compare the low half of `data` in 32 bits, and 0 would mean no packet.
-            grown = HEADROOM - (self.head + delta)
-            self.buffer[:0] = bytes(grown)
-            self.head, self.meta, self.end = self.head + grown, self.meta + grown, self.end + grown
-            for header in ("mac_header", "network_header"):
-                self._beside[header] += grown
+        """Move `head`; prepended bytes are 0, and headers keep their place in the packet.
+
+        The buffer grows in steps of 64 bytes (skb_cow).  As in skb_headers_offset_update, the growth is added to the
+        transport header modulo 2**16 even when that is not set, and from then on it counts as set.
+        """
+        missing = -delta - self.headroom
+        if missing > 0:
+            grown = -(-missing // HEADROOM) * HEADROOM
+            self._grow_front(grown)
+            self._beside["transport_header"] = (self._beside["transport_header"] + grown) & 0xFFFF
+        if self.head + delta == 0:
+            # Programs compare the low half of `data` in 32 bits, where 0 would mean no packet.
+            self._guard = HEADROOM
+            self._grow_front(HEADROOM)
         if delta < 0:
             self.buffer[self.head + delta : self.head] = bytes(-delta)
         self.head += delta
         self.meta = self.head
         self._set_length()
         return 0
+
+    def _grow_front(self, grown: int) -> None:
+        self.buffer[:0] = bytes(grown)
+        self.head, self.meta, self.end = self.head + grown, self.meta + grown, self.end + grown
+        for header in ("mac_header", "network_header"):
+            self._beside[header] += grown
 
     def adjust_meta(self, delta: int) -> int:
         """Socket buffers have no metadata here: helpers move it in contexts of kind xdp only."""
@@ -205,10 +217,8 @@ class SkbContext(PacketContext):
 
 
 def ether_type(frame: bytes) -> bytes:
-    """skb->protocol, the two bytes as they stand in memory: the EtherType, or what a length field stands for."""
-    if int.from_bytes(frame[12:14], "big") >= _ETH_P_802_3_MIN:
-        return frame[12:14]
-    return _ETH_P_802_3 if frame[14:16] == b"\xff\xff" else _ETH_P_802_2
+    """skb->protocol, the two bytes as they stand in memory."""
+    return frame_protocol(frame[12:14], frame[14:16]).to_bytes(2, "little")
 
 
 def packet_type(frame: bytes) -> int:
