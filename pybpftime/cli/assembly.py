@@ -21,11 +21,12 @@ from pybpftime.helpers.declarations import DECLARATIONS, KNOWN
 from pybpftime.isa import validate
 from pybpftime.isa.assembler import assemble_bytes
 from pybpftime.isa.disassembler import Line, Names, is_label, listing
-from pybpftime.isa.encoding import SLOT_BYTES, decode_program, encode_program
+from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES, decode_program, encode_program
 from pybpftime.isa.text_input import parse_program_text
 from pybpftime.program.spec import Extern, MapReference, ProgramSpec, SourceLine, Trap
 from pybpftime.program.types import PROGRAM_TYPES, program_type
 from pybpftime.runtime.load import ELF_MAGIC, read_object
+from pybpftime.uapi import ProgramType
 
 SYNTAX = click.Choice(["pseudo-c", "mnemonic"])
 
@@ -104,16 +105,31 @@ def _read_programs(
 ) -> list[tuple[ProgramSpec, bytes | None]]:
     """Programs to list; with their bytes where these need not be a well-formed program."""
     if content.startswith(ELF_MAGIC):
-        return [(spec, None) for spec in choose_programs(read_object(content, type=type_, name=file), program)]
+        specs = choose_programs(read_object(content, name=file), program)
+        return [(spec if type_ is None else _with_type(spec, program_type(type_)), None) for spec in specs]
     given = program_type("raw" if type_ is None else type_)
     name = Path(file).stem if file else "program"
     if program not in (None, name):
         raise InputError(f"there is no program named {program}; there is {name}", file=file)
     if content and not is_text(content):
+        if len(content) > MAX_SLOTS * SLOT_BYTES:
+            slots = len(content) // SLOT_BYTES
+            raise InputError(f"the program has {slots} slots, at most {MAX_SLOTS} are read", file=file)
         return [(ProgramSpec(name, (), type=given), content)]
     with showing_lines(content):
         instructions = parse_program_text(content, helpers=helper_numbers(), file=file)
     return [(ProgramSpec(name, instructions, type=given), None)]
+
+
+def _with_type(spec: ProgramSpec, given: ProgramType) -> ProgramSpec:
+    """The program with the type that --type says; InputError when its section says another."""
+    if spec.type not in (ProgramType.BPF_PROG_TYPE_UNSPEC, given):
+        named = PROGRAM_TYPES[spec.type].name
+        raise InputError(
+            f"--type is for programs that do not name theirs: {spec.name} in section {spec.section} is of type {named}",
+            file=spec.file,
+        )
+    return replace(spec, type=given)
 
 
 def _listed(spec: ProgramSpec, code: bytes | None, syntax: str, with_source: bool) -> Iterator[Listed]:

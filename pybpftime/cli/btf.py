@@ -109,7 +109,7 @@ def _named(types: Btf, wanted: str) -> Sequence[int]:
 
 def _names_like(types: Btf, wanted: str) -> list[str]:
     """Names of about the same length: a kernel has too many for comparing all of them."""
-    names = {types[number].name for number in range(1, len(types)) if types.kind(number) is not Kind.FUNC}
+    names = {types[number].name for number in range(1, len(types)) if types.kind(number) is not Kind.FUNC} - {""}
     near = {name for name in names if name[:1] == wanted[:1] and abs(len(name) - len(wanted)) <= 3}
     return sorted(near or (names if len(names) < 1000 else ()))
 

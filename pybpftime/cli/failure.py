@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from pybpftime.cli.streams import BROKEN_PIPE, not_written
 from pybpftime.errors import InputError
 
 LONGEST_LINE = 120
@@ -24,6 +27,33 @@ class Failure(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {printable(self.message)}", err=True)
+
+
+class OutputFailure(Failure):
+    """Standard output cannot be written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(not_written(error))
+
+
+class ReaderLeft(OutputFailure):
+    """The reader of standard output went away (`| head`): nothing more to say, and nothing to say it to."""
+
+    exit_code = BROKEN_PIPE
+
+    def show(self, file: Any = None) -> None:
+        pass
+
+
+@contextmanager
+def output_failures() -> Iterator[None]:
+    """Errors of writing become an OutputFailure.  Errors with a file name are of files, not of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise (ReaderLeft if isinstance(error, BrokenPipeError) else OutputFailure)(error) from None
 
 
 def with_line(error: InputError, text: str) -> Failure:

@@ -39,8 +39,8 @@ def info(source: str, type_: str | None, helper_files: tuple[str, ...], as_json:
       pybpftime info prog.bpf.o --json | jq '.problems'
       echo 'call 1; exit' | pybpftime info - --type xdp
     """
-    spec = read_source(source, type_)
-    data = describe_object(spec, read_helpers(helper_files))
+    helpers = read_helpers(helper_files)
+    data = describe_object(read_source(source, type_, helpers), helpers)
     if as_json:
         print_json(data)
     else:
@@ -86,6 +86,9 @@ def _program(spec: ProgramSpec, helpers: HelperTable) -> Plain:
         "helpers": [{"id": use.id, "name": use.name, "calls": use.calls} for use in facts.helpers],
         "maps": facts.maps,
         "symbols": facts.symbols,
+        "relocations": [
+            {"slot": one.slot, "kind": one.kind, "name": one.name, "offset": one.offset} for one in facts.relocations
+        ],
     }
 
 
@@ -230,6 +233,9 @@ def _program_lines(program: Plain) -> list[tuple[str, str]]:
         lines.append(("maps", ", ".join(f"{name}{_times(count)}" for name, count in program["maps"].items())))
     if program["symbols"]:
         lines.append(("symbols", ", ".join(f"{name}{_times(count)}" for name, count in program["symbols"].items())))
+    if program["relocations"]:
+        kinds = Counter(relocation["kind"] for relocation in program["relocations"])
+        lines.append(("relocations", ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())))
     if program["source_files"]:
         files = ", ".join(program["source_files"])
         lines.append(("source", f"{number(program['source_lines'])} lines of {files}"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import click
 
 from pybpftime.cli.failure import with_line
 from pybpftime.errors import InputError
-from pybpftime.helpers import HelperTable, default_helpers
+from pybpftime.helpers import HelperTable
+from pybpftime.machine import Environment, Limits
 from pybpftime.program.hextext import parse_hex
 from pybpftime.program.spec import ObjectSpec, ProgramSpec
-from pybpftime.runtime.load import MAX_FILE, read_file, read_object
+from pybpftime.runtime.load import MAX_FILE, read_file, read_object, resolve_helpers
 
 SOURCE = click.argument("source", metavar="OBJ")
 TYPE = click.option(
@@ -50,11 +53,11 @@ def read_content(source: str) -> tuple[bytes, str | None]:
     return content, None
 
 
-def read_source(source: str, type: str | None = None) -> ObjectSpec:
-    """The object in a file, or on standard input for `-`."""
+def read_source(source: str, type: str | None = None, helpers: HelperTable | None = None) -> ObjectSpec:
+    """The object in a file, or on standard input for `-`; assembly may call `helpers` by name."""
     content, file = read_content(source)
     with showing_lines(content):
-        return read_object(content, type=type, name=file)
+        return read_object(content, type=type, name=file, helpers=helpers)
 
 
 @contextmanager
@@ -125,11 +128,66 @@ def is_file(text: str) -> bool:
 
 
 def read_helpers(files: tuple[str, ...]) -> HelperTable:
-    """The helpers of this package and those of the user's modules."""
-    table = default_helpers()
-    if files:
-        from pybpftime.helpers import load_helper_module
+    """The helpers of this package, of installed ones and of the user's modules."""
+    return resolve_helpers(files)[0]
 
-        for file in files:
-            table = table.extended(load_helper_module(file))
-    return table
+
+def read_limits(text: str | None) -> Limits:
+    """--limits: an object of the fields of Limits."""
+    values = {} if text is None else _fields("--limits", text, [field.name for field in fields(Limits)])
+    try:
+        return Limits(**values)
+    except InputError as error:
+        raise InputError(f"--limits: {error}") from None
+
+
+# What --environment sets: the field of Environment, and the least and the largest number that it takes.
+_U32, _U64 = (1 << 32) - 1, (1 << 64) - 1
+_NUMBERS = {
+    "time_ns": (0, _U64), "tick_ns": (0, _U64),
+    "boot_offset_ns": (-_U64, _U64), "tai_offset_ns": (-_U64, _U64), "wall_offset_ns": (-_U64, _U64),
+    "random_seed": (0, _U64), "cpu": (0, 4095), "numa_node": (0, _U32), "cgroup_id": (0, _U64),
+    "pid": (0, _U32), "tid": (0, _U32), "uid": (0, _U32), "gid": (0, _U32),
+}  # fmt: skip
+_STACKS = ("kernel_stack", "user_stack")
+MOST_ADDRESSES = 127
+
+
+def set_environment(environment: Environment, text: str) -> None:
+    """--environment: set fields of `environment` from an object of them; `random_seed` stands for `random`."""
+    values = _fields("--environment", text, [*_NUMBERS, "comm", *_STACKS])
+    for name, value in values.items():
+        if name in _NUMBERS:
+            _require_number(f"--environment: {name}", value, *_NUMBERS[name])
+        elif name == "comm" and not _is_unicode(value):
+            raise InputError("--environment: comm is text")
+        elif name in _STACKS:
+            if not isinstance(value, list) or len(value) > MOST_ADDRESSES:
+                raise InputError(f"--environment: {name} is a list of at most {MOST_ADDRESSES} addresses")
+            for address in value:
+                _require_number(f"--environment: an address of {name}", address, 0, _U64)
+        if name == "random_seed":
+            environment.random = random.Random(value)
+        else:
+            setattr(environment, name, value)
+
+
+def _fields(option: str, text: str, names: list[str]) -> dict[str, Any]:
+    """A JSON object with no other keys than `names`."""
+    values = read_json(text)
+    if not isinstance(values, dict):
+        raise InputError(f"{option} takes a JSON object of {', '.join(names)}")
+    for name in values:
+        if name not in names:
+            raise InputError(f"{option}: there is no field {name!r:.40}; {hint(name, names)}")
+    return values
+
+
+def _is_unicode(value: object) -> bool:
+    """Whether it is text without lone surrogates, which JSON can write and nothing can encode."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def _require_number(what: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{what} is a number from {least} to {most}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from pybpftime import __version__
-from pybpftime.cli.failure import Failure
+from pybpftime.cli.failure import Failure, OutputFailure, output_failures
+from pybpftime.cli.streams import discard, replace_closed_streams
 from pybpftime.errors import BpfError
 
 COMMANDS = {
@@ -45,10 +46,17 @@ class Commands(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse the arguments; --help and --version print here."""
+        with output_failures():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command: expected errors become one message, a number that it returns the exit code."""
         try:
-            code = super().invoke(ctx)
+            # Not left to click, which ends the process with exit code 1 when the reader went away.
+            with output_failures():
+                code = super().invoke(ctx)
         except BpfError as error:
             raise Failure(str(error)) from None
         if code:
@@ -70,18 +78,28 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: every expected failure is one message and a non-zero exit code."""
-    try:
-        code = cli.main(standalone_mode=False)
+    replace_closed_streams()
+    code = _guarded(lambda: cli.main(standalone_mode=False))
+    sys.exit(_guarded(_flush) or code)
+
+
+def _flush() -> None:
+    with output_failures():
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        code = 130
+
+
+def _guarded(action: Callable[[], Any]) -> int:
+    """The exit code of `action`; its expected failures are reported."""
+    try:
+        code = action()
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing more to say, and nothing to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except KeyboardInterrupt:
-        code = 130
-    sys.exit(code if isinstance(code, int) else 0)
+        if isinstance(error, OutputFailure):
+            discard(sys.stdout)
+        try:
+            error.show()
+        except OSError:
+            discard(sys.stderr)
+        return error.exit_code
+    return code if isinstance(code, int) else 0

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pybpftime.cli.streams import BROKEN_PIPE, discard, not_written, replace_closed_streams
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.engines.reference.steps import Exited
@@ -26,6 +27,7 @@ from pybpftime.helpers import Helper, HelperDeclaration, HelperTable
 from pybpftime.helpers.declarations import Parameter
 from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, ResultRole, Role
 from pybpftime.isa import decode_program
+from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES
 from pybpftime.machine import LENIENT, Machine, Region, RegionKind
 from pybpftime.program.loaded import LoadedProgram
 from pybpftime.program.spec import ProgramSpec
@@ -42,6 +44,8 @@ Runs one eBPF program and prints r0 in hex.  MEMORY is hex; the program is hex a
 """
 
 ELF_MAGIC = b"\x7fELF"
+MAX_INPUT = 64 << 20
+"""The longest standard input that is read, in bytes."""
 IGNORED = frozenset({"--debug", "--interpret"})
 UNWIND = 5
 """The one helper that a bare runtime has (bpf_conformance: "unwind")."""
@@ -60,9 +64,30 @@ class Arguments:
 
 def main() -> None:
     """The console script."""
-    code, text = run_plugin(sys.argv[1:], sys.stdin.buffer.read)
-    sys.stdout.write(text)
+    replace_closed_streams()
+    try:
+        code, text = run_plugin(sys.argv[1:], _standard_input)
+    except KeyboardInterrupt:
+        code, text = 1, "interrupted\n"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        code = BROKEN_PIPE if isinstance(error, BrokenPipeError) else 1
+        if code == 1 and sys.stderr is not None:
+            sys.stderr.write(f"error: {not_written(error)}\n")
     sys.exit(code)
+
+
+def _standard_input() -> bytes:
+    try:
+        content: bytes = sys.stdin.buffer.read(MAX_INPUT + 1)
+    except OSError as error:
+        raise InputError(f"standard input cannot be read: {error.strerror or error}") from None
+    if len(content) > MAX_INPUT:
+        raise InputError(f"standard input has more than {MAX_INPUT >> 20} MiB")
+    return content
 
 
 def run_plugin(arguments: Sequence[str], read_input: Callable[[], bytes]) -> tuple[int, str]:
@@ -126,6 +151,8 @@ def _hex(text: str, what: str) -> bytes:
 
 def run_code(code: bytes, memory: bytes = b"", budget: int = DEFAULT_BUDGET) -> int:
     """r0 of the instructions in `code` run on `memory`.  InputError, Fault or LimitExceeded when there is none."""
+    if len(code) > MAX_SLOTS * SLOT_BYTES:
+        raise InputError(f"the program has {len(code) // SLOT_BYTES} slots, at most {MAX_SLOTS} are read")
     program = LoadedProgram(ProgramSpec("program", decode_program(code)), {})
     executable = ReferenceEngine().compile(program, Machine(strictness=LENIENT), bare_helpers())
     return executable.run(PlainMemory(memory), budget=budget).r0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -20,21 +20,23 @@ from pybpftime.cli.inputs import (
     is_file,
     read_bytes,
     read_content,
-    read_helpers,
     read_json,
+    read_limits,
     read_source,
+    set_environment,
 )
 from pybpftime.cli.maps_output import maps_data, print_maps
 from pybpftime.cli.output import console, print_json
-from pybpftime.cli.run_output import Printer, Report, Run
+from pybpftime.cli.run_output import KernelReport, Printer, Report, Run
 from pybpftime.engines import DEFAULT_BUDGET
-from pybpftime.errors import Fault, InputError, LimitExceeded
+from pybpftime.errors import BpfError, Fault, HostError, InputError, LimitExceeded
 from pybpftime.machine import LEVELS, Environment, Observer
 from pybpftime.maps import MapError
 from pybpftime.program.packets import Packet, read_packets
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime import Object, Program
-from pybpftime.runtime.coverage import Coverage
+from pybpftime.runtime.coverage import Coverage, check_target
+from pybpftime.runtime.load import offered_environment, resolve_helpers
 from pybpftime.runtime.trace import Tracer, TraceStep
 
 
@@ -55,8 +57,11 @@ class Options:
     repeat: int
     level: str
     budget: int
-    cpus: int
+    limits: str | None
+    cpus: int | None
+    environment: str | None
     helper_files: tuple[str, ...]
+    kernel: bool
     trace: bool
     coverage: str | None
     as_json: bool
@@ -89,15 +94,22 @@ class Inputs:
 @click.option("--lenient", "level", flag_value="lenient", help="RFC 9669 results, no checks but memory bounds.")
 @click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
               help="Instructions that a run may take.")  # fmt: skip
-@click.option("--cpus", default=1, type=click.IntRange(1, 4096), metavar="N", help="CPUs of per-cpu maps.")
+@click.option("--limits", metavar="JSON", help="Other limits: max_depth, frame_size, tail_calls, loops; or @FILE.")
+@click.option("--cpus", type=click.IntRange(1, 4096), metavar="N", help="CPUs of per-cpu maps (default: 1).")
+@click.option(
+    "--environment",
+    metavar="JSON",
+    help="What helpers answer: time_ns, random_seed, cpu, pid, tid, uid, gid, comm...; or @FILE.",
+)
 @HELPER_FILES
+@click.option("--kernel", is_flag=True, help="Run the packets in the running kernel too, and compare.")
 @click.option("--trace", is_flag=True, help="Show every instruction and what it changed.")
 @click.option("--coverage", metavar="FILE", help="Write (or merge into) an lcov file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def run(**options: Any) -> int:
     """Run a program of OBJ: an ELF object, or a raw program (binary, hex, assembly; - is standard input).
 
-    The exit code is 0 when every run ended, 1 when one faulted or ran out of its budget.
+    The exit code is 0 when every run ended, 1 when one faulted or ran out of its budget, or the kernel disagrees.
 
     \b
     Examples:
@@ -114,6 +126,8 @@ def execute(options: Options) -> int:
     _check_sources(options)
     loaded = _load(options)
     chosen = loaded.program if options.program is None else loaded[options.program]
+    if options.kernel:
+        _check_kernel(options, chosen)
     inputs = Inputs(
         context=None if options.ctx is None else context_argument(options.ctx),
         memory=None if options.mem is None else read_bytes(options.mem),
@@ -121,34 +135,45 @@ def execute(options: Options) -> int:
         repeat=options.repeat,
     )
     _check_packet(chosen, options.pcap is not None or options.packet is not None)
+    if options.coverage:
+        check_target(options.coverage)
     covered = Coverage([chosen.spec]) if options.coverage else None
     table_form = options.pcap is not None and not options.trace
     printer = None if options.as_json else Printer(console(), chosen, options.source, table_form=table_form)
-    session = _Session(chosen, inputs, printer, covered, trace=options.trace)
-    failure = session.run(_packets(options.pcap, options.packet))
+    session = _Session(chosen, inputs, printer, covered, trace=options.trace, keep=options.kernel)
+    failure: BpfError | None = session.run(_packets(options.pcap, options.packet))
+    if options.kernel:
+        session.compare()
     if covered is not None and options.coverage:
         covered.write(options.coverage)
     if printer is None:
         print_json(session.document(loaded if options.dump_maps else None, failure))
     else:
         printer.finish(session.report)
+        if session.kernel is not None:
+            printer.kernel(session.kernel)
         if options.dump_maps:
             print_maps(printer.console, loaded.maps.values(), loaded.spec.btf)
+    if failure is None and session.kernel is not None:
+        failure = session.kernel.error
     if failure is not None:
         raise failure
-    return 1 if session.report.failures else 0
+    agreed = session.kernel is None or session.kernel.agrees
+    return 0 if agreed and not session.report.failures else 1
 
 
 def _load(options: Options) -> Object:
     """The object with its maps, filled."""
-    spec = read_source(options.source, options.type_)
+    table, modules = resolve_helpers(options.helper_files)
+    spec = read_source(options.source, options.type_, table)
     if options.program is not None:
         choose_programs(spec, options.program)
     loaded = Object(
         spec,
         level=LEVELS[options.level],
-        environment=Environment(cpu_count=options.cpus),
-        helpers=read_helpers(options.helper_files),
+        environment=_environment(options, offered_environment(modules)),
+        helpers=table,
+        limits=read_limits(options.limits),
         variables=dict(parse_variable(text) for text in options.variables),
     )
     if options.map_contents is not None:
@@ -156,18 +181,34 @@ def _load(options: Options) -> Object:
     return loaded
 
 
+def _environment(options: Options, offered: Environment | None) -> Environment:
+    """The environment of a helper module, else the usual one, with what the options set."""
+    environment = Environment() if offered is None else offered
+    if options.cpus is not None:
+        environment.cpu_count = options.cpus
+    if options.environment is not None:
+        set_environment(environment, options.environment)
+    if environment.cpu >= environment.cpu_count:
+        raise InputError(f"there is no cpu {environment.cpu}: --cpus says how many there are, {environment.cpu_count}")
+    return environment
+
+
 class _Session:
     """All runs of one command."""
 
     def __init__(
-        self, program: Program, inputs: Inputs, printer: Printer | None, coverage: Coverage | None, *, trace: bool
-    ) -> None:
+        self, program: Program, inputs: Inputs, printer: Printer | None, coverage: Coverage | None,
+        *, trace: bool, keep: bool,
+    ) -> None:  # fmt: skip
         self.report = Report()
+        self.kernel: KernelReport | None = None
+        self._packets: list[Packet] = []
         self._program = program
         self._inputs = inputs
         self._printer = printer
         self._coverage = coverage
         self._trace = trace
+        self._keep = keep
         self._runs: list[Run] = []
         program.machine  # noqa: B018  # compiled here, so that the first run does not take the time
 
@@ -178,6 +219,8 @@ class _Session:
                 for _ in range(self._inputs.repeat):
                     one = self._run_once(packet)
                     self.report.add(one)
+                    if self._keep and packet is not None:
+                        self._packets.append(packet)
                     if self._printer is None:
                         self._runs.append(one)
                     else:
@@ -206,7 +249,21 @@ class _Session:
             error = failure
         return Run(packet, result, error, time.perf_counter() - start, tuple(steps))
 
-    def document(self, loaded: Object | None, failure: InputError | None) -> dict[str, Any]:
+    def compare(self) -> None:
+        """Run the packets that were kept on both sides again, in the kernel and on a fresh object here."""
+        from pybpftime.conformance.objects import Count, Disagreement, compare_program
+
+        spec, name = self._program.object.spec, self._program.name
+        count, error = Count(), None
+        found: list[Disagreement] = []
+        try:
+            found += compare_program(spec, name, [packet.data for packet in self._packets], count)
+        except BpfError as failure:
+            error = failure
+        numbered = tuple(replace(one, packet=self._packets[one.packet].number) for one in found)
+        self.kernel = KernelReport(count.packets, count.refused, numbered, error)
+
+    def document(self, loaded: Object | None, failure: BpfError | None) -> dict[str, Any]:
         """Everything as plain data for `--json`."""
         report = self.report
         data: dict[str, Any] = {
@@ -219,6 +276,8 @@ class _Session:
         }
         if failure is not None:
             data["error"] = failure.as_dict()
+        if self.kernel is not None:
+            data["kernel"] = self.kernel.as_dict()
         if loaded is not None:
             data["maps"] = maps_data(loaded.maps.values())
         return data
@@ -234,6 +293,26 @@ def _check_sources(options: Options) -> None:
         raise InputError(f"{' and '.join(given)} exclude each other")
     if options.source == "-" and "-" in given.values():
         raise InputError(f"the program and {next(iter(given))} cannot both come from standard input")
+
+
+def _check_kernel(options: Options, program: Program) -> None:
+    """Whether the kernel can serve as peer, and nothing is asked for that it would not know of."""
+    from pybpftime.conformance.objects import PACKET_TYPES
+    from pybpftime.kernel import available
+
+    ours = {
+        "--mem": options.mem, "--ctx": options.ctx, "--maps": options.map_contents, "--set": options.variables,
+        "--limits": options.limits, "--environment": options.environment, "--helpers": options.helper_files,
+    }  # fmt: skip
+    given = [name for name, value in ours.items() if value]
+    if given:
+        raise InputError(f"--kernel compares on fresh maps and packets alone, without {', '.join(given)}")
+    if program.type not in PACKET_TYPES:
+        kind = PROGRAM_TYPES[program.type].name
+        raise InputError(f"{program.name} is of type {kind}, which --kernel cannot run: it runs on packets")
+    reason = available()
+    if reason is not None:
+        raise HostError(f"the kernel cannot be compared with: {reason}")
 
 
 def _check_packet(program: Program, given: bool) -> None:

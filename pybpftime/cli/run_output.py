@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count, groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -18,6 +18,9 @@ from pybpftime.program.packets import Packet
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime import Program, Result
 from pybpftime.runtime.trace import TraceStep
+
+if TYPE_CHECKING:
+    from pybpftime.conformance.objects import Disagreement
 
 VERDICT_WIDTH = 15
 MOST_RANGES = 6
@@ -71,6 +74,27 @@ class Report:
             self.failures += 1
         else:
             self.instructions += one.result.instructions
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReport:
+    """What the running kernel made of the same packets: how many both ran, how many its test run does not take."""
+
+    packets: int
+    refused: int
+    disagreements: tuple[Disagreement, ...] = ()
+    error: BpfError | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether something was compared and all of it was equal."""
+        return self.packets > 0 and not self.disagreements and self.error is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        data: dict[str, Any] = {"agrees": self.agrees, "packets": self.packets, "refused": self.refused}
+        data["disagreements"] = [asdict(one) for one in self.disagreements]
+        return data if self.error is None else data | self.error.as_dict()
 
 
 def rewriting(before: bytes, after: bytes) -> str:
@@ -184,3 +208,21 @@ class Printer:
         done = f"{count_of(report.runs, 'run')}, {count_of(report.instructions, 'instruction')}"
         self.console.print()
         self.console.print(Text(f"{done} in {report.seconds:.3f} s{rate}", style="dim"))
+
+    def kernel(self, report: KernelReport) -> None:
+        """Whether the kernel agrees; an error is left to whoever raises it."""
+        if report.error is None or report.disagreements:
+            self.console.print()
+        for one in report.disagreements:
+            self.console.print(Text(str(one), style="red"))
+        if report.error is not None:
+            return
+        others = f"; its test run does not take {number(report.refused)} more" if report.refused else ""
+        packets = count_of(report.packets, "packet")
+        if report.agrees:
+            self.console.print(Text(f"the kernel agrees on {packets}{others}", style="green"))
+        elif report.disagreements:
+            differing = len({one.packet for one in report.disagreements})
+            self.console.print(Text(f"the kernel disagrees on {differing} of {packets}{others}", style="red"))
+        else:
+            self.console.print(Text(f"nothing was compared: {packets}{others}", style="red"))

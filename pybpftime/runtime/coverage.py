@@ -7,10 +7,14 @@ such as genhtml show both.  A file that exists is merged: counts are added.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +24,9 @@ from pybpftime.isa import Form, jump_offset, lookup
 from pybpftime.isa.disassembler import format_instruction
 from pybpftime.machine import Machine, Observer
 from pybpftime.program.spec import ProgramSpec
+
+MAX_FILE = 64 << 20
+"""The largest lcov file that is merged into, in bytes."""
 
 Place = TypeVar("Place")
 
@@ -76,13 +83,16 @@ class Coverage(Observer):
             self._taken[self._know(code.program.spec)][slot] += 1
 
     def records(self, listings: Path) -> dict[str, FileRecord]:
-        """Counts by file; the listings are written into the folder `listings`."""
+        """Counts by file; the listings are written into the folder `listings`.  InputError when they cannot be."""
         records: dict[str, FileRecord] = defaultdict(FileRecord)
         for key, spec in self._specs.items():
             self._source_records(spec, self._hits[key], self._taken[key], records)
             listing = listings / f"{_listing_name(spec)}.s"
-            listings.mkdir(exist_ok=True)
-            listing.write_text("".join(_listing(spec)), encoding="utf-8")
+            try:
+                listings.mkdir(exist_ok=True)
+            except OSError as error:
+                raise _not_written(listings, error) from None
+            _replace(listing, "".join(_listing(spec)))
             record = records[str(listing)]
             for slot, instruction in enumerate(spec.instructions):
                 if instruction is not None:
@@ -113,13 +123,14 @@ class Coverage(Observer):
                 records[line.file].functions[line.line, function.name] += hits[function.start]
 
     def write(self, file: str | os.PathLike[str]) -> dict[str, FileRecord]:
-        """Write or merge into the lcov file; returns what it holds now.  InputError when it cannot be."""
+        """Write or merge into the lcov file; returns what it holds now.  InputError when it cannot be.
+
+        Links are followed; a file that exists keeps its mode and is replaced in one step.
+        """
+        check_target(file)
         path = Path(file)
-        try:
-            merged = read_lcov(path) if path.exists() else {}
-            merge(merged, self.records(listings_beside(path)))
-        except (OSError, ValueError) as error:
-            raise _not_written(path, error) from None
+        merged = read_lcov(path) if path.exists() else {}
+        merge(merged, self.records(listings_beside(path)))
         write_lcov(path, merged)
         return merged
 
@@ -137,13 +148,68 @@ def merge(records: dict[str, FileRecord], others: Mapping[str, FileRecord]) -> N
 
 def write_lcov(path: Path, records: Mapping[str, FileRecord]) -> None:
     """Write a tracefile in one step; InputError when it cannot be."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    _replace(path, format_lcov(records))
+
+
+def check_target(file: str | os.PathLike[str]) -> None:
+    """InputError when `Coverage.write` could not write to `file`: for asking before a long run.
+
+    Only regular files are replaced or merged into, links to them followed.  Nothing is written, and of a file that
+    exists one line is read.
+    """
+    path = Path(file)
+    _, status = _target(path)
+    listings = listings_beside(path)
+    if listings.exists() and not listings.is_dir():
+        raise InputError("cannot be written: it is no folder", file=str(listings))
+    if status is not None:
+        if status.st_size > MAX_FILE:
+            raise _too_large(path)
+        parse_lcov(_read(path, 4096).partition("\n")[0], str(path))
+
+
+def _target(path: Path) -> tuple[Path, os.stat_result | None]:
+    """The file that `path` leads to, and its status if it exists; InputError when it cannot be replaced."""
     try:
-        temporary.write_text(format_lcov(records), encoding="utf-8")
-        temporary.replace(path)
-    except (OSError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
+        target = Path(os.path.realpath(path))
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            status = None
+            os.stat(target.parent)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise InputError("cannot be written: it is no regular file", file=str(path))
+        if not os.access(target.parent, os.W_OK) or (status is not None and not os.access(target, os.W_OK)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise _not_written(path, error) from None
+    return target, status
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a regular file in one step, with the mode and the owner that it had."""
+    target, status = _target(path)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        stream = temporary.open("x", encoding="utf-8")
+        try:
+            with stream:
+                stream.write(text)
+            if status is not None:
+                _copy_rights(temporary, status)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise _not_written(path, error) from None
+
+
+def _copy_rights(path: Path, status: os.stat_result) -> None:
+    if hasattr(os, "chown"):
+        with suppress(PermissionError):
+            os.chown(path, status.st_uid, status.st_gid)
+    path.chmod(stat.S_IMODE(status.st_mode))
 
 
 def _not_written(path: Path, error: Exception) -> InputError:
@@ -188,8 +254,29 @@ def _hit(counts: Counter[int] | Counter[tuple[int, str]] | Counter[tuple[int, in
 
 
 def read_lcov(path: Path) -> dict[str, FileRecord]:
-    """The records of a tracefile that `format_lcov` wrote; InputError with the line for anything else."""
-    return parse_lcov(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    """The records of a tracefile that `format_lcov` wrote; InputError, with the line if it has one, for anything else.
+
+    At most `MAX_FILE` bytes of a regular file are read.
+    """
+    return parse_lcov(_read(path), str(path))
+
+
+def _read(path: Path, only: int | None = None) -> str:
+    """The text of a regular file, or the first bytes of it."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError("cannot be read: it is no regular file", file=str(path))
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE + 1 if only is None else only)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from None
+    if len(content) > MAX_FILE:
+        raise _too_large(path)
+    return content.decode("utf-8", errors="replace")
+
+
+def _too_large(path: Path) -> InputError:
+    return InputError(f"has more than {MAX_FILE >> 20} MiB", file=str(path))
 
 
 def parse_lcov(text: str, file: str) -> dict[str, FileRecord]:
@@ -197,8 +284,8 @@ def parse_lcov(text: str, file: str) -> dict[str, FileRecord]:
     records: dict[str, FileRecord] = {}
     record = FileRecord()
     places: dict[str, int] = {}
-    for number, line_text in enumerate(text.splitlines(), 1):
-        tag, _, rest = line_text.partition(":")
+    for number, line_text in enumerate(io.StringIO(text), 1):  # not splitlines: a list of all lines would be large
+        tag, _, rest = line_text.rstrip("\r\n").partition(":")
         try:
             if tag == "SF":
                 record = records.setdefault(rest, FileRecord())

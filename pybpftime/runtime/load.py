@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pybpftime.errors import InputError
-from pybpftime.helpers import HelperTable
+from pybpftime.helpers import KNOWN, HelperTable, default_helpers, installed_helper_modules, load_helper_module
 from pybpftime.isa.encoding import Program as Instructions
 from pybpftime.isa.text_input import parse_program_text
-from pybpftime.machine import LEVELS, Environment, Observer, Strictness
+from pybpftime.machine import LEVELS, Environment, Limits, Observer, Strictness
 from pybpftime.program.elf import load_object
 from pybpftime.program.spec import ObjectSpec, ProgramSpec
 from pybpftime.program.types import program_type
@@ -22,6 +24,10 @@ ELF_MAGIC = b"\x7fELF"
 MAX_FILE = 64 << 20
 """The largest file that is read, in bytes."""
 
+Addition = HelperTable | ModuleType | str | os.PathLike[str]
+"""A table, a module with helpers, or the path of one."""
+Helpers = Addition | Sequence[Addition]
+
 
 def load(
     source: str | os.PathLike[str] | bytes | Instructions,
@@ -29,7 +35,8 @@ def load(
     type: str | ProgramType | None = None,
     level: str | Strictness = "linux",
     environment: Environment | None = None,
-    helpers: HelperTable | None = None,
+    helpers: Helpers | None = None,
+    limits: Limits | None = None,
     engine: str = "reference",
     variables: Mapping[str, Any] | None = None,
     observers: Sequence[Observer] = (),
@@ -39,17 +46,75 @@ def load(
     `source` is a path, the bytes of a file, or instructions (from `assemble`).  A file is an ELF object, or a raw
     program: binary, hex or assembly.  `type` (`xdp`, `sched_cls`, ...) is for programs that do not name theirs;
     raw programs run on plain memory without it.  `level` is lenient, linux or strict.  `variables` sets global
-    variables first, those of .rodata too.  `observers` watch every run.  Raises InputError for anything malformed or
-    not supported.
+    variables first, those of .rodata too.  `limits` are call depth, frame size, tail calls and loops.  `observers`
+    watch every run.
+
+    `helpers` are modules of helpers, or paths of them (their code runs), that come in addition to Linux's and those
+    of installed packages; or a HelperTable that has all; or a list of these.  A module may offer an `environment`,
+    which is used when none is given.  Raises InputError for anything malformed or not supported.
     """
     if isinstance(level, str):
         if level not in LEVELS:
             raise InputError(f"there is no level named {level}; there is {', '.join(LEVELS)}")
         level = LEVELS[level]
+    table, modules = resolve_helpers(helpers)
     return Object(
-        read_object(source, type=type),
-        level=level, environment=environment, helpers=helpers, engine=engine, variables=variables, observers=observers,
-    )  # fmt: skip
+        read_object(source, type=type, helpers=table),
+        level=level,
+        environment=offered_environment(modules) if environment is None else environment,
+        helpers=table,
+        limits=limits,
+        engine=engine,
+        variables=variables,
+        observers=observers,
+    )
+
+
+def resolve_helpers(helpers: Helpers | None) -> tuple[HelperTable, list[ModuleType]]:
+    """The table that `load(helpers=...)` means, and the modules that it names, loaded."""
+    given = list(helpers) if isinstance(helpers, list | tuple) else [] if helpers is None else [helpers]
+    tables, modules = [], []
+    for one in given:
+        if isinstance(one, HelperTable):
+            tables.append(one)
+        elif isinstance(one, ModuleType):
+            modules.append(one)
+        elif isinstance(one, str | os.PathLike):
+            modules.append(load_helper_module(one))
+        else:
+            wanted = "a HelperTable, a module, the path of one, or a list of them"
+            raise InputError(f"helpers takes {wanted}, not {one!r:.80}")
+    if len(tables) > 1:
+        raise InputError("helpers takes one HelperTable, and modules in addition to it")
+    table = tables[0] if tables else installed_helpers()
+    return table.extended(*modules) if modules else table, modules
+
+
+@functools.cache
+def installed_helpers() -> HelperTable:
+    """Linux's helpers and those that installed packages offer; looked for once in a process."""
+    modules = installed_helper_modules()
+    return default_helpers().extended(*modules) if modules else default_helpers()
+
+
+def offered_environment(modules: Sequence[ModuleType]) -> Environment | None:
+    """What the one module that has an attribute `environment` offers: an Environment, or a function that makes one."""
+    offers = [module for module in modules if hasattr(module, "environment")]
+    if not offers:
+        return None
+    names = [f"helper module {getattr(module, '__file__', None) or module.__name__}" for module in offers]
+    if len(offers) > 1:
+        raise InputError(f"{' and '.join(names)} offer an environment each: give the one that is meant")
+    offered = offers[0].environment
+    if not isinstance(offered, Environment) and callable(offered):
+        try:
+            offered = offered()
+        except Exception as error:
+            reason = f"its environment cannot be made: {error.__class__.__name__}: {error}"
+            raise InputError(f"{names[0]}: {reason}") from error
+    if not isinstance(offered, Environment):
+        raise InputError(f"{names[0]}: its environment is a {type(offered).__name__}, not an Environment")
+    return offered
 
 
 def read_object(
@@ -57,8 +122,13 @@ def read_object(
     *,
     type: str | ProgramType | None = None,
     name: str | None = None,
+    helpers: HelperTable | None = None,
 ) -> ObjectSpec:
-    """The description of what `source` holds; see `load`.  `name` is what errors call it, the path if left out."""
+    """The description of what `source` holds; see `load`.
+
+    `name` is what errors call it, the path if left out.  Assembly may call Linux's helpers by name, and those of
+    `helpers`.
+    """
     given = None if type is None else program_type(type)
     if isinstance(source, tuple):
         return _raw_object(source, given, name)
@@ -67,9 +137,15 @@ def read_object(
         spec = load_object(content, name=file)
         return spec if given is None else _with_type(spec, given)
     try:
-        return _raw_object(parse_program_text(content), given, file)
+        return _raw_object(parse_program_text(content, helpers=helper_ids(helpers)), given, file)
     except InputError as error:
         raise error.at(file=file) from None
+
+
+def helper_ids(table: HelperTable | None) -> dict[str, int]:
+    """Numbers of helpers by name: all that Linux has, and those of `table`."""
+    ids = {name: number for number, name in KNOWN.items()}
+    return ids | {helper.declaration.name: helper.id for helper in table or ()}
 
 
 def read_file(file: str | os.PathLike[str]) -> bytes:

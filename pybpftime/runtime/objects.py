@@ -6,6 +6,7 @@ map is valid for the others.  Each program has a machine of its own.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,12 @@ from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.errors import InputError
 from pybpftime.helpers import HelperTable, default_helpers
-from pybpftime.machine import LINUX, Environment, Machine, Observer, Strictness
+from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Strictness
 from pybpftime.machine.machine import new_memory
 from pybpftime.maps import Map, create_map, like_libbpf
 from pybpftime.program.contexts import make_context
 from pybpftime.program.loaded import LoadedProgram
-from pybpftime.program.spec import ObjectSpec, ProgramSpec
+from pybpftime.program.spec import ObjectSpec
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime.globals import Globals
 from pybpftime.runtime.result import Result
@@ -41,25 +42,30 @@ class Object:
         level: Strictness = LINUX,
         environment: Environment | None = None,
         helpers: HelperTable | None = None,
+        limits: Limits | None = None,
         engine: str = "reference",
         variables: Mapping[str, Any] | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        if engine not in ENGINES:
+        _require("level", level, Strictness)
+        _require("environment", environment, Environment)
+        _require("helpers", helpers, HelperTable)
+        _require("limits", limits, Limits)
+        if engine not in list(ENGINES):  # a list, for what cannot be a key of a dict
             raise InputError(f"there is no engine named {engine}; there is {', '.join(ENGINES)}")
         self.spec = spec
         self.level = level
         self.environment = Environment() if environment is None else environment
         self.helpers = default_helpers() if helpers is None else helpers
+        self.limits = Limits() if limits is None else limits
         self.engine = ENGINES[engine]()
         self.observers = tuple(observers)
         self.memory = new_memory(level)
         self._maps = {name: self._create(name) for name in spec.maps}
-        self.maps: Mapping[str, MapView] = {name: MapView(map, spec.btf) for name, map in self._maps.items()}
+        loaded = {name: LoadedProgram(program, self._maps) for name, program in spec.programs.items()}
+        self.maps: Mapping[str, MapView] = {name: MapView(map, spec.btf, loaded) for name, map in self._maps.items()}
         self.globals = Globals(self.maps, spec.btf)
-        self.programs: Mapping[str, Program] = {
-            name: Program(program, self, self._maps) for name, program in spec.programs.items()
-        }
+        self.programs: Mapping[str, Program] = {name: Program(program, self) for name, program in loaded.items()}
         for name, value in (variables or {}).items():
             self.globals[name] = value
         self._fill_static_values()
@@ -105,10 +111,10 @@ class Object:
 class Program:
     """A program that can run.  Compiled when it first runs; one run at a time."""
 
-    def __init__(self, spec: ProgramSpec, owner: Object, maps: Mapping[str, Map]) -> None:
-        self.spec = spec
+    def __init__(self, loaded: LoadedProgram, owner: Object) -> None:
+        self.loaded = loaded
+        self.spec = loaded.spec
         self.object = owner
-        self.loaded = LoadedProgram(spec, maps)
         self._executable: Executable | None = None
 
     @property
@@ -150,8 +156,10 @@ class Program:
         `packet` are the bytes of a frame, for program types that take one; `ctx` the context's fields, or its
         bytes for types whose context is a plain structure; `mem` plain memory for a program without a type.
         Raises Fault when the program does something undefined, LimitExceeded when `budget` instructions did not
-        suffice, InputError when the input does not fit the program type.
+        suffice, InputError when an argument does not fit the program type or is of the wrong kind.
         """
+        packet, mem = _bytes("packet", packet), _bytes("mem", mem)
+        _require_budget(budget)
         executable = self._compiled()
         machine = executable.machine
         context = make_context(self.type, packet=packet, ctx=ctx, mem=mem, attach_type=self.spec.attach_type)
@@ -170,9 +178,29 @@ class Program:
     def _compiled(self) -> Executable:
         if self._executable is None:
             owner = self.object
-            machine = Machine(owner.memory, owner.level, owner.environment)
+            machine = Machine(owner.memory, owner.level, owner.environment, limits=owner.limits)
             self._executable = owner.engine.compile(self.loaded, machine, owner.helpers)
         return self._executable
 
     def __repr__(self) -> str:
         return f"<program {self.name}: {PROGRAM_TYPES[self.type].name}, {len(self.spec.instructions)} slots>"
+
+
+def _require(name: str, value: object, kind: type) -> None:
+    """InputError when an argument is neither left out nor of its kind."""
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"{name} takes an object of the class {kind.__name__}, not {value!r:.80}")
+
+
+def _require_budget(value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= sys.maxsize:
+        raise InputError(f"a budget is a number of instructions from 0 to {sys.maxsize}")
+
+
+def _bytes(name: str, value: object) -> bytes | None:
+    if value is None:
+        return None
+    if not isinstance(value, bytes | bytearray | memoryview):
+        hint = "; bytes.fromhex makes them from hex" if isinstance(value, str) else ""
+        raise InputError(f"{name} takes bytes, not {type(value).__name__}{hint}")
+    return bytes(value)

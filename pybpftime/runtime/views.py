@@ -6,14 +6,14 @@ array holds is the program's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pybpftime.errors import InputError
 from pybpftime.maps import Map, MapError, ProgramArray
-from pybpftime.maps.errors import Errno
 from pybpftime.program.btf import Btf, EnumValue, decode, encode
-from pybpftime.uapi import MapType
+from pybpftime.program.loaded import LoadedProgram
+from pybpftime.uapi import Errno, MapType
 
 NUMBER_SIZES = (1, 2, 4, 8)
 
@@ -22,11 +22,12 @@ class MapView:
     """A map with the look of a dict.  `raw` is the map itself, with the operations of bpf(2) on bytes.
 
     A missing key is a KeyError; what the kernel refuses is a MapError with its errno; a key or value that does
-    not fit its type an InputError that says where.
+    not fit its type an InputError that says where.  `programs` are those that a program array may hold, by name.
     """
 
-    def __init__(self, map: Map, btf: Btf | None) -> None:
+    def __init__(self, map: Map, btf: Btf | None, programs: Mapping[str, LoadedProgram] | None = None) -> None:
         self.raw = map
+        self._programs = {} if programs is None else programs
         self.spec = map.spec
         self._btf = btf
         self._key_type = map.spec.key_type_id if btf is not None else 0
@@ -108,20 +109,30 @@ class MapView:
 
     def encode_key(self, key: Any) -> bytes:
         """A key as bytes: through its type, from a number of its size, or bytes as they are."""
+        if not self.spec.key_size:
+            raise InputError(f"map {self.name} is a {self.type.name}: it has no elements to read or set by key")
         return self._encode(key, self._key_type, self.spec.key_size, "key")
 
     def encode_value(self, value: Any) -> Any:
-        """A value as bytes, or as a tuple of bytes for a per-cpu map; objects of a prog array pass through."""
+        """A value as bytes, as a tuple of bytes for a per-cpu map, as the program for a program array."""
         if self.raw.kind.per_cpu:
             values = value if isinstance(value, list | tuple) else [value] * self.raw.cpu_count
             return tuple(self._encode(one, self._value_type, self.spec.value_size, "value") for one in values)
         if self.type == MapType.BPF_MAP_TYPE_PROG_ARRAY:
-            return getattr(value, "loaded", value)
+            return self._program(value)
         return self._encode(value, self._value_type, self.spec.value_size, "value")
 
     def decode_key(self, key: bytes) -> Any:
         """Bytes as the key type reads them; a plain number for an untyped key of an integer's size."""
         return self._decode(key, self._key_type)
+
+    def _program(self, value: Any) -> LoadedProgram:
+        """A program, or the name of one of the object."""
+        program = self._programs.get(value) if isinstance(value, str) else getattr(value, "loaded", value)
+        if isinstance(program, LoadedProgram):
+            return program
+        names = ", ".join(self._programs) or "none"
+        raise InputError(f"map {self.name} takes a program or the name of one ({names}), not {value!r}")
 
     def _program_name(self, index: int) -> str:
         assert isinstance(self.raw, ProgramArray)

@@ -5,8 +5,9 @@ Installed with the package as a pytest plugin; docs/how-to/test-with-pytest.md i
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pybpftime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pybpftime.testing.assertions import assert_map, assert_packet, assert_verdict
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Bpf", "assert_map", "assert_packet", "assert_verdict"]
 
+# pytest imports this package in every session, so the rest is imported when it is first used.
+_HOMES = {
+    "Bpf": "bpf",
+    "assert_map": "assertions",
+    "assert_packet": "assertions",
+    "assert_verdict": "assertions",
+}
 
-def __getattr__(name: str) -> Any:
-    """pytest imports this package in every session, so the rest is imported when it is first used."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "bpf" if name == "Bpf" else "assertions"
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pybpftime.helpers import HelperTable, default_helpers
+from pybpftime.helpers import HelperTable
 from pybpftime.isa.encoding import Program as Instructions
-from pybpftime.machine import Environment, Strictness
+from pybpftime.machine import Environment, Limits, Strictness
 from pybpftime.runtime import Object, Program, Result, load
 from pybpftime.runtime.coverage import Coverage
+from pybpftime.runtime.load import Helpers, installed_helpers
 from pybpftime.testing import assertions
 from pybpftime.uapi import ProgramType
 
@@ -38,20 +39,22 @@ class Bpf:
         type: str | ProgramType | None = None,
         level: str | Strictness = "linux",
         environment: Environment | None = None,
-        helpers: Mapping[str, Replacement] | HelperTable | None = None,
+        helpers: Mapping[str, Replacement] | Helpers | None = None,
+        limits: Limits | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> Object:
         """`pybpftime.load`, with helpers replaced by name, and coverage if the session collects it.
 
         `helpers` maps names to functions of the helper's arguments (`lambda flags: 1`, or with the machine before
-        them) or to the number that the helper returns; or it is a whole HelperTable.
+        them) or to the number that the helper returns; or it is what `pybpftime.load` takes.
         """
         loaded = load(
             self._path(source),
             type=type,
             level=level,
             environment=environment,
-            helpers=replaced_helpers(helpers),
+            helpers=replaced_helpers(helpers) if isinstance(helpers, Mapping) else helpers,
+            limits=limits,
             variables=variables,
             observers=() if self._coverage is None else (self._coverage,),
         )
@@ -85,11 +88,9 @@ class Bpf:
         return beside if beside.exists() else source
 
 
-def replaced_helpers(helpers: Mapping[str, Replacement] | HelperTable | None) -> HelperTable | None:
-    """The helpers of Linux with some replaced; InputError for unknown names and arguments that do not fit."""
-    if helpers is None or isinstance(helpers, HelperTable):
-        return helpers
-    table = default_helpers()
+def replaced_helpers(helpers: Mapping[str, Replacement]) -> HelperTable:
+    """The usual helpers with some replaced; InputError for unknown names and arguments that do not fit."""
+    table = installed_helpers()
     for name, replacement in helpers.items():
         declared = table.find(name)
         count = 0 if declared is None else len(declared.declaration.arguments)

@@ -138,3 +138,26 @@ def test_binary_is_no_assembly(failure: Callable[..., str]) -> None:
 def test_unknown_program_has_near_names(failure: Callable[..., str], programs: Path) -> None:
     assert "did you mean parse?" in failure("disasm", programs / "xdp_parser.bpf.o", "-p", "prase")
     assert "there is program" in failure("disasm", "-", "-p", "main", input="exit\n")
+
+
+def test_binary_has_the_limit_of_other_commands(failure: Callable[..., str], tmp_path: Path) -> None:
+    from pybpftime.isa.encoding import MAX_SLOTS
+
+    path = tmp_path / "large.bin"
+    with path.open("wb") as stream:
+        stream.truncate((MAX_SLOTS + 1) * 8)
+    message = f"the program has {MAX_SLOTS + 1} slots, at most {MAX_SLOTS} are read"
+    assert message in failure("disasm", path)
+    assert message in failure("run", path)
+
+
+def test_type_is_for_programs_that_do_not_name_theirs(
+    invoke: Invoke, invoke_json: InvokeJson, failure: Callable[..., str], programs: Path
+) -> None:
+    path = programs / "xdp_parser.bpf.o"
+    message = failure("disasm", path, "--type", "kprobe")
+    assert "--type is for programs that do not name theirs: parse in section xdp is of type xdp" in message
+    assert "there is no program type named 'frob'" in failure("disasm", path, "--type", "frob")
+    assert "program of type xdp in xdp" in invoke("disasm", path, "--type", "xdp").stdout
+    [program] = invoke_json("disasm", "-", "--type", "kprobe", input="exit\n")
+    assert program["type"] == "kprobe"

@@ -79,3 +79,8 @@ def test_files_without_types(failure: Callable[..., str], tmp_path: Path) -> Non
     (tmp_path / "cut").write_bytes(bytes.fromhex("9feb0100 18000000"))
     assert "neither an ELF object nor BTF" in failure("btf", tmp_path / "text")
     assert "cut" in failure("btf", tmp_path / "cut")
+
+
+def test_suggestions_have_names(failure: Callable[..., str], programs: Path) -> None:
+    message = failure("btf", programs / "xdp_parser.bpf.o", "[")
+    assert "there is .maps, " in message

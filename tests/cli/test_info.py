@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import Result
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.runtime import load
+from pybpftime.runtime.inspection import problems
 
 Invoke = Callable[..., Result]
 InvokeJson = Callable[..., Any]
@@ -89,12 +91,53 @@ def test_what_cannot_be_served_is_listed_with_reasons(invoke: Invoke, invoke_jso
 
 @pytest.mark.parametrize("slot", range(5))
 def test_what_is_listed_faults_when_it_runs(slot: int) -> None:
-    """And for the reason that `info` gave."""
+    """And for the reason that `info` gives."""
     loaded = load(f"goto +{slot}\n{UNSERVED}".encode(), type="xdp", level="lenient" if slot == 4 else "linux")
     with pytest.raises(Fault) as caught:
         loaded.program.run(bytes(60))
     assert caught.value.kind in (FaultKind.TRAP, FaultKind.CALL)
     assert caught.value.pc == slot + 1
+    reasons = {place: problem.reason for problem in problems(loaded.spec) for place in problem.slots}
+    assert caught.value.reason == reasons[slot + 1]
+
+
+def test_relocations(invoke: Invoke, invoke_json: InvokeJson, programs: Path) -> None:
+    data = invoke_json("info", programs / "xdp_parser.bpf.o")
+    [program] = data["programs"]
+    relocations = program["relocations"]
+    assert Counter(one["name"] for one in relocations) == program["maps"]
+    assert {one["offset"] for one in relocations if one["name"] == ".rodata"} <= {0, 2, 4, 6}
+    assert {one["kind"] for one in relocations} == {"map", "map value"}
+    slots = [one["slot"] for one in relocations]
+    assert slots == sorted(set(slots))
+    assert slots[-1] < program["slots"]
+    assert "    relocations 5 map, 4 map value" in invoke("info", programs / "xdp_parser.bpf.o").stdout
+
+
+HELPERS = """
+from pybpftime.helpers import helper, implements
+from pybpftime.helpers.declarations.kinds import Integer
+
+@helper(0x10000)
+def user_answer() -> Integer:
+    "42."
+
+@implements(user_answer)
+def answer(machine):
+    return 42
+"""
+
+
+def test_helpers_of_users(invoke: Invoke, invoke_json: InvokeJson, tmp_path: Path) -> None:
+    """By number and by name, as `run` with the same file."""
+    (tmp_path / "answer.py").write_text(HELPERS)
+    options = ("--helpers", tmp_path / "answer.py")
+    data = invoke_json("info", "-", *options, input="call user_answer\ncall 0x10000\nexit\n")
+    assert data["problems"] == []
+    assert data["programs"][0]["helpers"] == [{"id": 0x10000, "name": "user_answer", "calls": 2}]
+    [problem] = invoke_json("info", "-", input="call 0x10000\nexit\n")["problems"]
+    assert problem["reason"] == "there is no helper with the number 65536"
+    assert "0x2a" in invoke("run", "-", *options, input="call user_answer\nexit\n").stdout
 
 
 def test_program_type_without_context_is_listed(invoke: Invoke) -> None:

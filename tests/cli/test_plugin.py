@@ -189,3 +189,10 @@ def test_little_is_imported() -> None:
 def test_result_is_that_of_run_code() -> None:
     code = assemble_bytes("r0 = r2\nexit")
     assert run_code(code, bytes(5)) == 5
+
+
+def test_programs_that_are_too_long() -> None:
+    from pybpftime.isa.encoding import MAX_SLOTS
+
+    code = bytes((MAX_SLOTS + 1) * 8).hex().encode()
+    assert run_plugin((), lambda: code) == (1, f"the program has {MAX_SLOTS + 1} slots, at most {MAX_SLOTS} are read\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from pybpftime import kernel
 from pybpftime.program import load_object
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime.coverage import read_lcov
@@ -301,6 +304,24 @@ def test_damaged_capture_runs_what_came_before(invoke: Invoke, programs: Path, c
         (("xdp_parser.bpf.o", "--packet", "00" * 60, "--maps", '{"verdicts": {"0": "many"}}'), "verdicts"),
         (("xdp_parser.bpf.o", "--packet", "00" * 60, "--helpers", "no-such.py"), "no-such.py"),
         (("xdp_parser.bpf.o", "--type", "xpd"), "xdp"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--limits", "7"), "JSON object of max_depth, frame_size"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--limits", '{"depth": 7}'), "did you mean max_depth?"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--limits", '{"max_depth": 0}'), "from 1 to 1048576"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", "[]"), "JSON object of time_ns"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"time": 1}'), "did you mean time_ns?"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"printk": 1}'), "no field 'printk'"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"pid": "1"}'), "pid is a number from 0"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"uid": -1}'), "uid is a number from 0"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"gid": true}'), "gid is a number from 0"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"comm": 1}'), "comm is text"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"comm": "\\ud800"}'), "comm is text"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"user_stack": [-1]}'), "an address of user"),
+        (("xdp_parser.bpf.o", "--packet", "00" * 60, "--environment", '{"cpu": 2}', "--cpus", "2"), "no cpu 2"),
+        (
+            ("xdp_parser.bpf.o", "--packet", "00" * 60, "--kernel", "--ctx", "{}", "--limits", "{}"),
+            "without --ctx, --limits",
+        ),
+        (("malloc.bpf.o", "-p", "malloc_entry", "--kernel"), "it runs on packets"),
         (("malloc.bpf.o", "-p", "malloc_entry", "--packet", "00" * 60), "takes no packet"),
         (("malloc.bpf.o", "-p", "malloc_entry", "--mem", "00"), "takes no plain memory"),
     ],
@@ -329,3 +350,108 @@ def test_foreign_coverage_is_not_overwritten(invoke: Invoke, programs: Path, tmp
     result = invoke("run", programs / "xdp_parser.bpf.o", "--packet", "00" * 60, "--coverage", file, code=1)
     assert "notes.txt:1" in result.stderr
     assert file.read_text() == "my notes\n"
+
+
+def test_limits(invoke: Invoke) -> None:
+    nested = "call pc+1\nexit\ncall pc+1\nexit\nr0 = 7\nexit\n"
+    assert "r0 = 0x7" in invoke("run", "-", "--limits", '{"max_depth": 3}', input=nested).stdout
+    result = invoke("run", "-", "--limits", '{"max_depth": 2}', input=nested, code=1)
+    assert "limited to 2 frames" in result.stdout
+
+
+def test_environment_is_what_helpers_answer(invoke_json: InvokeJson) -> None:
+    def answer(helper: int, environment: str, *options: object) -> int:
+        text = f"call {helper}\nexit\n"
+        [run] = invoke_json("run", "-", "--environment", environment, *options, input=text)["runs"]
+        return int(run["r0"])
+
+    assert answer(5, '{"time_ns": 500, "tick_ns": 5}') == 505
+    assert answer(5, f'{{"time_ns": {2**64 - 1}, "tick_ns": 1}}') == 0
+    assert answer(8, '{"cpu": 3}', "--cpus", 4) == 3
+    assert answer(14, '{"pid": 2, "tid": 3}') == 2 << 32 | 3
+    assert answer(15, '{"uid": 4, "gid": 5}') == 5 << 32 | 4
+    seeded = [answer(7, f'{{"random_seed": {seed}}}') for seed in (1, 1, 2)]
+    assert seeded[0] == seeded[1] != seeded[2]
+
+
+def test_environment_of_a_helper_module(invoke_json: InvokeJson, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from pybpftime import Environment\n"
+        "def environment():\n"
+        "    return Environment(cpu=1, cpu_count=2, uid=7)\n"
+    )  # fmt: skip
+    for helper, options, expected in (
+        (8, (), 1),
+        (15, (), 7),
+        (15, ("--environment", '{"uid": 9}'), 9),
+        (8, ("--environment", '{"cpu": 3}', "--cpus", 4), 3),
+    ):
+        arguments = ("run", "-", "--helpers", tmp_path / "mine.py", *options)
+        assert invoke_json(*arguments, input=f"call {helper}\nexit\n")["runs"][0]["r0"] == expected
+
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "helpers-and-environments.md"
+
+
+def test_guide_of_helpers_and_environments(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = GUIDE.read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    module, *uses = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    Path("inventory.py").write_text(module)
+    names: dict[str, Any] = {}
+    for block in uses:
+        exec(compile(block, GUIDE.name, "exec"), names)
+    commands = re.findall(r"^\$ printf '(.*?)' \| pybpftime (.*)\n((?:[^$`].*\n)+)", text, re.MULTILINE)
+    assert (len(uses), len(commands)) == (2, 3)
+    for program, command, expected in commands:
+        assert invoke(*shlex.split(command), input=program.replace("\\n", "\n")).stdout == expected
+
+
+# --- the kernel as peer -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def peer() -> None:
+    if reason := kernel.available():
+        pytest.skip(f"needs the kernel as a peer: {reason}")
+
+
+@pytest.mark.usefixtures("peer")
+def test_kernel_agrees(invoke: Invoke, invoke_json: InvokeJson, programs: Path, captures: Path) -> None:
+    arguments = ("run", programs / "xdp_parser.bpf.o", "--kernel", "--pcap")
+    assert invoke(*arguments, captures / "mixed.pcap").stdout.endswith("\n\nthe kernel agrees on 76 packets\n")
+    agreed = {"agrees": True, "packets": 6, "refused": 0, "disagreements": []}
+    assert invoke_json(*arguments, captures / "tiny.pcap", "--repeat", 2)["kernel"] == agreed
+
+
+@pytest.mark.usefixtures("peer")
+def test_kernel_disagrees(invoke: Invoke, invoke_json: InvokeJson, programs: Path, captures: Path) -> None:
+    """The program reads the clock, which is not the same on both sides."""
+    arguments = ("run", programs / "environment.bpf.o", "-p", "observe", "--kernel", "--pcap", captures / "tiny.pcap")
+    lines = invoke(*arguments, code=1).stdout.splitlines()
+    assert lines[-1] == "the kernel disagrees on 3 of 3 packets"
+    assert [number for number in (1, 2, 3) if any(f"observe, packet {number}: map" in line for line in lines)] == [
+        1,
+        2,
+        3,
+    ]
+    told = invoke_json(*arguments, code=1)["kernel"]
+    assert (told["agrees"], told["packets"]) == (False, 3)
+    assert {one["packet"] for one in told["disagreements"]} == {1, 2, 3}
+
+
+@pytest.mark.usefixtures("peer")
+def test_kernel_refuses_the_program(invoke: Invoke, invoke_json: InvokeJson) -> None:
+    arguments = ("run", "-", "--type", "xdp", "--packet", "00" * 60, "--kernel")
+    result = invoke(*arguments, input=OUT_OF_BOUNDS, code=1)
+    assert "error: the kernel refused to load the program" in result.stderr
+    told = invoke_json(*arguments, input=OUT_OF_BOUNDS, code=1)["kernel"]
+    assert (told["agrees"], told["error"]) == (False, "KernelRejection")
+
+
+def test_kernel_that_cannot_serve(
+    failure: Callable[..., str], programs: Path, captures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "available", lambda: "this kernel has no bpf(2)")
+    message = failure("run", programs / "xdp_parser.bpf.o", "--pcap", captures / "tiny.pcap", "--kernel")
+    assert message == "error: the kernel cannot be compared with: this kernel has no bpf(2)\n"

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pybpftime.helpers import default_helpers
+from pybpftime.helpers import Helper, default_helpers, helper
+from pybpftime.helpers.declarations.kinds import Integer
+from pybpftime.helpers.registry import FIRST_EXTERN_ID
 from pybpftime.isa.assembler import assemble
+from pybpftime.machine import LENIENT
 from pybpftime.maps import MapSpec
 from pybpftime.program import Extern, MapReference, ObjectSpec, ProgramSpec, Trap, load_object
-from pybpftime.runtime.inspection import HelperUse, Problem, problems, program_facts
+from pybpftime.runtime.inspection import HelperUse, Problem, Relocation, problems, program_facts
 from pybpftime.uapi import MapType, ProgramType
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "programs"
@@ -65,6 +68,57 @@ def test_kernel_functions_and_arenas() -> None:
     first, second = reasons(ProgramSpec("p", code))
     assert "BTF id 77" in first
     assert "arena" in second
+
+
+def test_kernel_functions_that_helpers_stand_for() -> None:
+    @helper(programs=frozenset({XDP}))
+    def answer() -> Integer:
+        """42."""
+
+    table = default_helpers().extended(Helper(FIRST_EXTERN_ID, answer, lambda machine: 42))
+    references = {0: Extern("answer", "kfunc"), 1: Extern("question", "kfunc", weak=True)}
+    program = ProgramSpec("p", assemble("call kfunc 1\ncall kfunc 2\nexit"), type=XDP, references=references)
+    missing = Problem("kfunc question is defined neither by the object nor by this runtime", "p", (1,))
+    assert problems(object_of(program), table) == [missing]
+    assert [problem.slots for problem in problems(object_of(program))] == [(0,), (1,)]
+    elsewhere = replace(program, type=ProgramType.BPF_PROG_TYPE_KPROBE)
+    not_here = Problem("answer cannot be called by programs of type kprobe", "p", (0,))
+    assert problems(object_of(elsewhere), table) == [not_here, missing]
+    assert problems(object_of(elsewhere), table, LENIENT) == [missing]
+
+
+def test_licenses_decide() -> None:
+    program = ProgramSpec("p", assemble("call 35\ncall 5\nexit"), type=XDP, license="BSD")
+    reason = "bpf_get_current_task#35 is for programs under a GPL-compatible license, not under 'BSD'"
+    assert problems(object_of(program)) == [Problem(reason, "p", (0,))]
+    assert problems(object_of(program), level=LENIENT) == []
+    assert reasons(replace(program, license="")) == [reason.replace("not under 'BSD'", "and this one has none")]
+    assert reasons(replace(program, license="Dual MPL/GPL")) == []
+
+
+def test_constants_that_loading_refuses() -> None:
+    program = ProgramSpec("p", assemble("r0 = 1\nr0 /= 0\nexit"))
+    [reason] = reasons(program)
+    assert "instruction 1" in reason
+    assert problems(object_of(program), level=LENIENT) == []
+
+
+def test_relocations_are_listed_by_slot() -> None:
+    code = assemble("r1 = map_by_fd(0)\nr1 = map_val(map_by_fd(0)) + 8\nr1 = 0 ll\ncall kfunc 1\nr0 = 0\nexit")
+    references = {
+        7: Trap("the field does not exist"),
+        6: Extern("answer", "kfunc"),
+        4: Extern("CONFIG_HZ", "kconfig", weak=True),
+        0: MapReference("counts"),
+        2: MapReference(".rodata", 8),
+    }
+    assert program_facts(ProgramSpec("p", code, references=references)).relocations == (
+        Relocation(0, "map", "counts"),
+        Relocation(2, "map value", ".rodata", 8),
+        Relocation(4, "kconfig", "CONFIG_HZ"),
+        Relocation(6, "kfunc", "answer"),
+        Relocation(7, "failed", None),
+    )
 
 
 def test_the_table_of_helpers_decides() -> None:

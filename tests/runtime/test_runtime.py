@@ -1,14 +1,20 @@
 """The library: load, run, maps and variables through their types, coverage and trace."""
 
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 import pybpftime
 from pybpftime import Environment, Fault, InputError, LimitExceeded, assemble, load
+from pybpftime.helpers import default_helpers, load_helper_module
+from pybpftime.machine import Limits
 from pybpftime.maps import MapError
 from pybpftime.program.packets import read_packets
 from pybpftime.runtime.coverage import Coverage, format_lcov, read_lcov
+from pybpftime.runtime.load import installed_helpers
 from pybpftime.runtime.trace import Tracer, TraceStep
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -114,8 +120,21 @@ def test_prog_arrays_take_programs() -> None:
     loaded = load(OBJECTS / "tail_calls.bpf.o")
     before = loaded["dispatch"].run(FRAMES[1])
     loaded.maps["stages"][0] = loaded["count_arp"]
+    assert loaded.maps["stages"][0] == "count_arp"
+    loaded.maps["stages"][0] = "count_ipv6"
+    assert loaded.maps["stages"][0] == "count_ipv6"
     del loaded.maps["stages"][0]
+    assert 0 not in loaded.maps["stages"]
     assert before.verdict.value in range(5)
+    for wrong in ("nothing", 1, b"abcd", [1], None, {"a": 1}):
+        with pytest.raises(InputError, match="takes a program or the name of one"):
+            loaded.maps["stages"][0] = wrong
+    assert 0 not in loaded.maps["stages"]
+
+
+def test_a_map_without_elements_says_so() -> None:
+    with pytest.raises(InputError, match="it has no elements"):
+        load(OBJECTS / "ringbuf.bpf.o").maps["events"][0] = b""
 
 
 def test_raw_programs_from_text_bytes_and_instructions(tmp_path: Path) -> None:
@@ -219,3 +238,157 @@ def test_coverage_is_merged_into_what_is_there_or_refused(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="cannot be written"):
         coverage.write(tmp_path / "missing" / "x.lcov")
     assert file.read_text() == "not lcov\n"
+
+
+# --- limits, helpers, environments, arguments -------------------------------------------------------------------------
+
+HELPERS = """
+from pybpftime.helpers import helper, implements
+from pybpftime.helpers.declarations.kinds import Integer
+
+@helper()
+def {name}() -> Integer:
+    "The process."
+
+@implements({name})
+def implementation(machine):
+    return machine.environment.pid
+"""
+CALL = assemble(f"call {0x4000_0000:#x}\nexit")
+
+
+@pytest.fixture
+def helper_file(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.py"
+    file.write_text(HELPERS.format(name="user_pid"))
+    return file
+
+
+def test_limits_hold_for_every_program_of_an_object() -> None:
+    nested = assemble("call pc+1\nexit\ncall pc+1\nexit\nr0 = 7\nexit")
+    assert load(nested, limits=Limits(max_depth=3)).program.run().r0 == 7
+    with pytest.raises(LimitExceeded, match="limited to 2 frames"):
+        load(nested, limits=Limits(max_depth=2)).program.run()
+    bottom = assemble("r1 = 1\n*(u64 *)(r10 - 1024) = r1\nr0 = *(u64 *)(r10 - 1024)\nexit")
+    assert load(bottom, limits=Limits(frame_size=1024)).program.run().r0 == 1
+    with pytest.raises(Fault, match="stack"):
+        load(bottom).program.run()
+    counting = assemble("r0 = 0\nagain: r0 += 1\nmay_goto +1\ngoto again\nexit")
+    assert load(counting, limits=Limits(loops=4)).program.run().r0 == 5
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_tail_calls_beyond_the_limit_do_nothing(limit: int) -> None:
+    loaded = load(OBJECTS / "tail_calls.bpf.o", limits=Limits(tail_calls=limit))
+    dispatch = loaded["dispatch"]
+    for index in range(len(loaded.maps["stages"].raw.spec.values) or 4):
+        loaded.maps["stages"][index] = dispatch
+    for frame in FRAMES:
+        dispatch.run(frame)
+        assert dispatch.machine.tail_calls == limit
+
+
+def test_helpers_are_paths_modules_tables_and_lists_of_them(helper_file: Path) -> None:
+    module = load_helper_module(helper_file)
+    table = default_helpers().extended(module)
+    alone: list[Any] = [helper_file, str(helper_file), module, table]
+    forms = [*alone, [helper_file], (module,), [default_helpers(), module]]
+    for helpers in forms:
+        assert load(CALL, helpers=helpers, environment=Environment(pid=9)).program.run().r0 == 9
+    for nothing in (None, [], ()):
+        assert load(CALL, helpers=nothing).helpers is installed_helpers()
+
+
+@pytest.mark.parametrize("helpers", [{"x": 5}, 5, b"mine.py", [5], [[]], {}, 1.5], ids=repr)
+def test_other_helpers_are_refused(helpers: Any) -> None:
+    with pytest.raises(InputError, match="helpers takes a HelperTable, a module, the path of one, or a list"):
+        load(CALL, helpers=helpers)
+
+
+def test_one_table_is_enough() -> None:
+    with pytest.raises(InputError, match="takes one HelperTable"):
+        load(CALL, helpers=[default_helpers(), default_helpers()])
+
+
+def test_installed_helpers_are_there_unless_a_table_is_given(
+    helper_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(HELPERS.format(name="other_pid"))
+    installed = load_helper_module(helper_file)
+    installed.environment = Environment(pid=5)  # type: ignore[attr-defined]
+    point = SimpleNamespace(name="mine", value="mine", load=lambda: installed)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+    installed_helpers.cache_clear()
+    try:
+        assert load(CALL).program.run().r0 == 1, "an installed module's environment is not used"
+        both = load(CALL, helpers=other).helpers
+        assert both.find("user_pid") is not None
+        assert both.find("other_pid") is not None
+        with pytest.raises(Fault, match="there is no helper"):
+            load(CALL, helpers=default_helpers()).program.run()
+    finally:
+        installed_helpers.cache_clear()
+
+
+def test_a_module_offers_an_environment(helper_file: Path) -> None:
+    text = HELPERS.format(name="user_pid") + "from pybpftime import Environment\n"
+    helper_file.write_text(text + "environment = Environment(pid=41)\n")
+    assert load(CALL, helpers=helper_file).program.run().r0 == 41
+    assert load(CALL, helpers=helper_file, environment=Environment(pid=2)).program.run().r0 == 2
+    helper_file.write_text(text + "def environment(): return Environment(pid=42)\n")
+    module = load_helper_module(helper_file)
+    first, second = (load(CALL, helpers=module) for _ in range(2))
+    assert first.program.run().r0 == 42
+    assert first.environment is not second.environment
+
+
+def environments() -> list[tuple[object, str]]:
+    return [(5, "its environment is a int"), (lambda: 5, "its environment is a int"),
+            (lambda one: one, "its environment cannot be made: TypeError")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("offered", "message"), environments(), ids=["number", "wrong result", "takes arguments"])
+def test_other_environments_are_refused(offered: object, message: str) -> None:
+    module = ModuleType("mine")
+    module.environment = offered  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=f"helper module mine: {message}"):
+        load(CALL, helpers=module)
+    load(assemble("exit"), helpers=module, environment=Environment())
+    with pytest.raises(InputError, match="mine and helper module mine offer an environment each"):
+        load(CALL, helpers=[module, module])
+
+
+@pytest.mark.parametrize("packet", ["ffff", 60, [0] * 60, {}], ids=repr)
+def test_packets_are_bytes(packet: Any) -> None:
+    with pytest.raises(InputError, match="packet takes bytes, not"):
+        load(OBJECTS / "xdp_parser.bpf.o").program.run(packet)
+    with pytest.raises(InputError, match="mem takes bytes, not"):
+        load(assemble("exit")).program.run(mem=packet)
+
+
+def test_packets_are_bytes_of_any_kind() -> None:
+    parser = load(OBJECTS / "xdp_parser.bpf.o").program
+    wide: Any = memoryview(FRAMES[1]).cast("H")
+    for packet in (bytearray(FRAMES[1]), memoryview(FRAMES[1]), wide):
+        assert parser.run(packet).packet == FRAMES[1]
+
+
+@pytest.mark.parametrize("budget", ["3", -1, 1.0, None, True, pytest.param(10**5000, id="huge")])
+def test_budgets_are_numbers_of_instructions(budget: Any) -> None:
+    with pytest.raises(InputError, match="a budget is a number of instructions from 0 to"):
+        load(assemble("exit")).program.run(budget=budget)
+
+
+@pytest.mark.parametrize("name", ["level", "environment", "limits"])
+def test_options_of_another_kind_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} takes an object of the class"):
+        load(CALL, **{name: 5})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no engine named"):
+        load(CALL, engine=[])  # type: ignore[arg-type]
+
+
+def test_assembly_calls_helpers_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "clock.s"
+    file.write_text("call bpf_ktime_get_ns\nexit\n")
+    assert load(file, type="xdp", environment=Environment(time_ns=41, tick_ns=1)).program.run(FRAMES[0]).r0 == 42
