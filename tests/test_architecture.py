@@ -7,7 +7,6 @@ knowledge of upstairs), and `importlib.import_module` with a literal name.
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -35,13 +34,14 @@ FLOORS = (
     "isa",
     "uapi",
     "errors",
+    "lazy",
 )
 # The packages beside the house: who may import them, and what they may import.
 MAY_IMPORT_VERIFIER = ("cli", "testing", "debug", "runtime", "conformance")
 MAY_IMPORT_CONFORMANCE = ("cli",)
 VERIFIER_MAY_IMPORT = ("isa", "program", "helpers.declarations", "maps.kinds", "uapi", "errors")
 # Declarations are read by the verifier and by documents, so they know no machine.
-DECLARATIONS_MAY_IMPORT = ("helpers.declarations", "maps.kinds", "isa", "uapi", "errors")
+DECLARATIONS_MAY_IMPORT = ("helpers.declarations", "maps.kinds", "isa", "uapi", "errors", "lazy")
 
 # These need a host of a certain kind.  Everything else runs wherever CPython does, with the standard library alone.
 NOT_PORTABLE = (
@@ -115,7 +115,7 @@ def imports_of(source: str, module: str, *, is_package: bool) -> Iterator[tuple[
 SOURCES = {_module_name(path): path for path in _python_files("pybpftime", "verifier", "conformance")}
 
 
-def _all_imports() -> Iterator[tuple[str, str, str]]:
+def all_imports() -> Iterator[tuple[str, str, str]]:
     """(importing module, imported name, path:line)"""
     for module, path in SOURCES.items():
         for target, line in imports_of(path.read_text("utf-8"), module, is_package=path.name == "__init__.py"):
@@ -188,6 +188,7 @@ def _objection_to_foreign(here: str, top: str, *, portable: bool) -> str | None:
         ("maps.array", "pybpftime.helpers"),
         ("program.btf", "pybpftime.engines.reference"),
         ("errors", "pybpftime.uapi"),
+        ("lazy", "pybpftime.errors"),
         ("engines.reference.step", "pybpftime.kernel.syscall"),
         ("engines.reference", "pybpftime.engines.llvm"),
         ("engines.llvm", "pybpftime.verifier"),
@@ -261,7 +262,7 @@ def test_every_room_is_on_the_list() -> None:
 
 def test_imports_follow_the_rules() -> None:
     found = [
-        f"{place}: {target}: {why}" for module, target, place in _all_imports() if (why := objection(module, target))
+        f"{place}: {target}: {why}" for module, target, place in all_imports() if (why := objection(module, target))
     ]
     assert not found, "\n".join(found)
 
@@ -273,7 +274,7 @@ def test_every_folder_of_modules_is_a_package() -> None:
 
 @pytest.mark.parametrize("dependency", [name for name, (_, limit) in DEPENDENCIES.items() if limit == 1])
 def test_dependency_is_known_in_one_module(dependency: str) -> None:
-    places = {module for module, target, _ in _all_imports() if target.partition(".")[0] == dependency}
+    places = {module for module, target, _ in all_imports() if target.partition(".")[0] == dependency}
     assert len(places) <= 1
 
 
@@ -309,96 +310,3 @@ def _judge(lengths: dict[str, int], limit: int, exempt: dict[str, str]) -> None:
     too_long = {name: length for name, length in lengths.items() if length > limit}
     assert not {name: length for name, length in too_long.items() if name not in exempt}, f"more than {limit} lines"
     assert not set(exempt) - set(too_long), "exempt without need"
-
-
-# --- portability, by running it ---------------------------------------------------------------------------------------
-
-_WITHOUT_DEPENDENCIES = """
-import importlib, sys
-
-class StandardLibraryOnly:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top != "pybpftime" and top not in sys.stdlib_module_names:
-            raise ImportError(f"{name} is not in the standard library")
-
-sys.meta_path.insert(0, StandardLibraryOnly())
-"""
-
-# What Windows lacks.  Only names that the standard library itself does not need on this host once it is loaded.
-_WITHOUT_POSIX = f"""
-import mmap, os, random, signal, socket, subprocess, tempfile, threading, time
-
-for module in {sorted(POSIX_ONLY - {"posix", "_posixsubprocess"})}:
-    sys.modules[module] = None
-for name in '''
-    chown chroot ctermid eventfd fchmod fchown fork forkpty getegid geteuid getgid getgrouplist getgroups getloadavg
-    getpgid getpgrp getpriority getresgid getresuid getsid getuid initgroups killpg lchown lockf memfd_create mkfifo
-    mknod nice openpty pidfd_open pipe2 posix_fadvise posix_fallocate posix_spawn pread preadv process_cpu_count pwrite
-    pwritev sched_getaffinity sched_setaffinity sched_yield sendfile setns setpriority setsid setuid splice sync sysconf
-    uname unshare wait wait3 wait4 waitid writev
-'''.split():
-    if hasattr(os, name):
-        delattr(os, name)
-for name in [name for name in vars(mmap) if name.startswith(("MAP_", "PROT_", "MADV_"))]:
-    delattr(mmap, name)
-for name in [name for name in vars(time) if name.startswith(("CLOCK_", "clock_", "pthread_"))]:
-    delattr(time, name)
-for name in [name for name in vars(socket) if name.startswith(("AF_UNIX", "AF_NETLINK", "AF_PACKET", "SCM_"))]:
-    delattr(socket, name)
-for name in "SIGALRM SIGCHLD SIGHUP SIGKILL SIGSTOP SIGTRAP SIGUSR1 SIGUSR2 alarm setitimer sigwait".split():
-    delattr(signal, name)
-"""
-
-
-def _portable_modules() -> list[str]:
-    """Every portable module but those that read ELF files, for which pyelftools is needed."""
-    needs_elf = {module for module in SOURCES if fnmatchcase(module, "pybpftime.program.elf*")}
-    needs_elf |= {module for module, target, _ in _all_imports() if target.startswith("pybpftime.program.elf")}
-    return [module for module in SOURCES if is_portable(module) and module not in needs_elf]
-
-
-def _run_alone(code: str, *, posix: bool) -> str:
-    """What `code` prints in a Python with the standard library alone, or with what Windows has of it."""
-    script = _WITHOUT_DEPENDENCIES + ("" if posix else _WITHOUT_POSIX) + f"sys.path.insert(0, {str(ROOT)!r})\n" + code
-    run = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", script], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-EVERY_HOST = pytest.mark.parametrize("posix", [True, False], ids=["with-posix", "without-posix"])
-
-
-@EVERY_HOST
-def test_portable_rooms_import_with_the_standard_library_alone(posix: bool) -> None:
-    modules = _portable_modules()
-    assert "pybpftime.errors" in modules
-    _run_alone(f"for name in {modules!r}: importlib.import_module(name)\n", posix=posix)
-
-
-@EVERY_HOST
-def test_interpreter_runs_with_the_standard_library_alone(posix: bool) -> None:
-    answer = """
-from pybpftime.engines.reference import ReferenceEngine
-from pybpftime.helpers import HelperTable
-from pybpftime.isa import decode_program
-from pybpftime.machine import Machine
-from pybpftime.program.loaded import LoadedProgram
-from pybpftime.program.spec import ProgramSpec
-
-class NoContext:
-    def enter(self, machine):
-        return ()
-
-code = bytes.fromhex(
-    "b700000006000000"  # r0 = 6
-    "7b0af8ff00000000"  # *(u64 *)(r10 - 8) = r0
-    "79a1f8ff00000000"  # r1 = *(u64 *)(r10 - 8)
-    "2701000007000000"  # r1 *= 7
-    "bf10000000000000"  # r0 = r1
-    "9500000000000000"  # exit
-)
-program = LoadedProgram(ProgramSpec("answer", decode_program(code)), {})
-print(ReferenceEngine().compile(program, Machine(), HelperTable()).run(NoContext()))
-"""
-    assert _run_alone(answer, posix=posix) == "Outcome(r0=42, instructions=6)\n"

@@ -204,7 +204,8 @@ def test_linked_package_refuses_its_second_name(package: str, repository: Path) 
 def test_checkout_without_symbolic_links_says_so(repository: Path, tmp_path: Path) -> None:
     package = tmp_path / "pybpftime"
     package.mkdir()
-    shutil.copy(repository / "pybpftime" / "__init__.py", package)
+    for name in ("__init__.py", "lazy.py"):
+        shutil.copy(repository / "pybpftime" / name, package)
     (package / "verifier").write_text("../verifier")  # what git writes without core.symlinks
     code = """if True:
         try:

@@ -1,5 +1,6 @@
 """What README.md shows is what happens: its commands are run, its Python too."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -65,10 +66,24 @@ def test_a_command_prints_what_the_readme_shows(command: str, expected: list[str
     assert skipping or position == len(printed), f"more is printed: {printed[position:]}"
 
 
-@pytest.mark.parametrize("block", [block for language, block in BLOCKS if language == "python"])
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if "def test_" not in block])
 def test_python_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if "def test_" in block])
+def test_tests_pass(block: str, tmp_path: Path) -> None:
+    (tmp_path / "test_shown.py").write_text(block, encoding="utf-8")
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:pybpftime", "-p", "pybpftime.testing.plugin"]
+    completed = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "--rootdir", str(tmp_path), str(tmp_path / "test_shown.py")],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "1 passed" in completed.stdout, completed.stdout + completed.stderr
 
 
 def test_the_readme_shows_something() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pybpftime.conformance.objects import Count, compare_program, mutated_packets
 from pybpftime.kernel import available
 from pybpftime.program import load_object
-from tools.campaign_packets import OBJECTS, captured, programs
+from tools.campaign_packets import OBJECTS, captured, inputs, programs
 
 MUTATED = 25
 
@@ -26,7 +26,7 @@ def frames() -> list[bytes]:
 def test_same_verdict_packet_and_maps_as_the_kernel(file: str, program: str, frames: list[bytes]) -> None:
     count = Count()
     source = random.Random(f"{file}/{program}")
-    packets = frames + list(mutated_packets(source, frames, MUTATED))
+    packets = inputs(file, source, frames, MUTATED)
     disagreements = list(compare_program(load_object(OBJECTS / file), program, packets, count))
     assert disagreements == []
     assert count.packets > len(frames) // 2
