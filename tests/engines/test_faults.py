@@ -198,6 +198,7 @@ def test_gotox_does_not_leave_its_program() -> None:
         ("r0 = map_by_idx(3)\nexit", {}, "nothing is known by the number 3"),
         ("r0 = map_val(map_by_idx(3)) + 0\nexit", {}, "nothing is known by the number 3"),
         ("r1 = 0\nr0 = addr_space_cast(r1, 0, 1)\nexit", {}, "addr_space_cast needs an arena map"),
+        ("r0 = addr_space_cast(r1, 0, 1)\nexit", {0: Extern("x", "ksym", weak=True)}, "needs an arena map"),
         ("call 3000\nexit", {}, "there is no helper with the number 3000"),
         ("call 0\nexit", {}, "there is no helper with the number 0"),
     ],

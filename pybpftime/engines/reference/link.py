@@ -19,21 +19,21 @@ def why_not_linked(
     """The Fault that executing `instruction` is because what it refers to is not there; None when it is there.
 
     `reference` is the program's entry for the slot of the instruction.  Whether a helper that is there may be called
-    is another question: `helpers.why_not_callable`.
+    is another question: `helpers.marshal.why_not_callable`.
     """
+    if isinstance(reference, Trap):
+        return Fault(FaultKind.TRAP, reference.reason)
+    if row.form is Form.CAST:
+        return Fault(FaultKind.TRAP, "addr_space_cast needs an arena map, which this version does not have")
     match reference:
         case MapReference():
             return None
-        case Trap(reason):
-            return Fault(FaultKind.TRAP, reason)
         case Extern(name, kind, weak):
             if called_helper(instruction, row, reference, helpers) is not None or (weak and kind != "kfunc"):
                 return None
             return Fault(FaultKind.TRAP, f"{kind} {name} is defined neither by the object nor by this runtime")
     if row.form is Form.CALL_BTF:
         return Fault(FaultKind.TRAP, f"the kernel function with BTF id {instruction.imm} is not known here")
-    if row.form is Form.CAST:
-        return Fault(FaultKind.TRAP, "addr_space_cast needs an arena map, which this version does not have")
     if row.form is Form.IMMEDIATE and row.immediate not in (Immediate.VALUE, Immediate.CODE):
         return Fault(FaultKind.TRAP, f"{row.meaning}: nothing is known by the number {instruction.imm} here")
     return None
