@@ -210,7 +210,7 @@ class _Session:
         self._trace = trace
         self._keep = keep
         self._runs: list[Run] = []
-        program.machine  # noqa: B018  # compiled here, so that the first run does not take the time
+        program.prepare()
 
     def run(self, packets: Iterator[Packet | None]) -> InputError | None:
         """Run on every packet.  A capture that turns out to be damaged ends it; what came before has run."""

@@ -175,6 +175,10 @@ class Program:
             redirect=machine.effects.redirect,
         )
 
+    def prepare(self) -> None:
+        """Compile now, so that the first run does not take the time.  InputError as `run`."""
+        self._compiled()
+
     def _compiled(self) -> Executable:
         if self._executable is None:
             owner = self.object

@@ -101,7 +101,7 @@ def test_failure_is_one_line_on_standard_output(arguments: tuple[str, ...], prog
 
 def test_junk_on_standard_input() -> None:
     for junk in (b"\xff\xfe", b"no hex", b"\0" * 100):
-        assert run_plugin((), lambda junk=junk: junk)[0] == 1  # type: ignore[misc]
+        assert run_plugin((), lambda junk=junk: junk)[0] == 1  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
 
 def test_help() -> None:
