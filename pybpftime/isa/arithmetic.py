@@ -12,7 +12,7 @@ from typing import Any
 
 from pybpftime.isa.algebra import Algebra, B, V
 from pybpftime.isa.encoding import Class, Source
-from pybpftime.isa.row import ConstantRule, Form, Group, Row
+from pybpftime.isa.row import ConstantRule, Form, Group, Row, variants
 
 BASE = {32: Group.BASE32, 64: Group.BASE64}
 DIVMUL = {32: Group.DIVMUL32, 64: Group.DIVMUL64}
@@ -39,27 +39,25 @@ def binary(
     """Declare `dst = compute(m, dst, operand)` with a K and an X row at both widths."""
 
     def declare(compute: Operation) -> Operation:
-        for width, suffix, r in ((32, "32", "32"), (64, "", "")):
-            for source, operand, other in ((Source.K, "imm", "{imm}"), (Source.X, "src_reg", f"{{src{r}}}")):
-                fixed = {"offset": offset} | ({"src_reg": 0} if source is Source.K else {"imm": 0})
-                row = Row(
-                    name=f"{name}{suffix}_{operand.removesuffix('_reg').replace('src', 'reg')}",
-                    opcode=code | source | CLASSES[width],
-                    form=Form.BINARY,
-                    fixed=fixed,
-                    pseudo_c=f"{{dst{r}}} {symbol} {other}",
-                    mnemonic=f"{name}{suffix} {{dst}}, {{{operand.removesuffix('_reg')}}}",
-                    section="4.1",
-                    groups=frozenset({groups[width]}),
-                    meaning=_first_line(compute),
-                    operand=operand,
-                    width=width,
-                    compute=compute,
-                    constant_rule=constant if source is Source.K else None,
-                    reads=("dst",) if source is Source.K else ("dst", "src"),
-                    writes=("dst",),
-                )
-                _rows.append(row)
+        for width, suffix, source, operand, other in variants(32, 64):
+            row = Row(
+                name=f"{name}{suffix}_{'imm' if source is Source.K else 'reg'}",
+                opcode=code | source | CLASSES[width],
+                form=Form.BINARY,
+                fixed={"offset": offset} | ({"src_reg": 0} if source is Source.K else {"imm": 0}),
+                pseudo_c=f"{{dst{suffix}}} {symbol} {other}",
+                mnemonic=f"{name}{suffix} {{dst}}, {{{operand.removesuffix('_reg')}}}",
+                section="4.1",
+                groups=frozenset({groups[width]}),
+                meaning=_first_line(compute),
+                operand=operand,
+                width=width,
+                compute=compute,
+                constant_rule=constant if source is Source.K else None,
+                reads=("dst",) if source is Source.K else ("dst", "src"),
+                writes=("dst",),
+            )
+            _rows.append(row)
         return compute
 
     return declare

@@ -20,20 +20,23 @@ bytes (`b7 00 ...`, llvm-objdump) before an instruction choose between its readi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from pybpftime.errors import InputError
 from pybpftime.isa.directives import directive_bytes
-from pybpftime.isa.encoding import SLOT_BYTES, Instruction, Program, decode_program, sign_extend
+from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES, Instruction, Program, decode_program, sign_extend
 from pybpftime.isa.grammar import Match, parse
 from pybpftime.isa.row import Form, Row
 from pybpftime.isa.syntax import NAMED, SLOTS, Operand, Syntax, syntax_named
 from pybpftime.isa.tokens import NAME, REGISTER, tokenize, without_comment
 
-MAX_TEXT = 4 << 20
+MAX_TEXT = 2 << 20
 MAX_LINE = 1 << 16
 """The longest text and line that are read, in characters."""
+CACHED_LINES = 4096
+"""How many different lines are remembered while a text is read: programs repeat themselves."""
 
 
 def assemble(
@@ -60,14 +63,30 @@ def assemble_bytes(
 
 
 @dataclass(frozen=True, slots=True)
+class _Line:
+    """What the text of a line says, wherever it stands.
+
+    `labels` have their columns.  `code` is what the line adds.  For an instruction with names, which other lines
+    explain, it is zeros, and `readings`, `witness` and `column` say what is to take their place.
+    """
+
+    labels: tuple[tuple[str, int], ...] = ()
+    code: bytes = b""
+    readings: tuple[Match, ...] = ()
+    witness: bytes = b""
+    column: int = 1
+    is_instruction: bool = False
+    is_exit: bool = False
+    is_blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Statement:
-    """An instruction that was read but whose names are not resolved."""
+    """A line with an instruction whose names are not resolved."""
 
     line: int
-    column: int
     slot: int
-    readings: tuple[Match, ...]
-    witness: bytes
+    text: _Line
 
 
 @dataclass(slots=True)
@@ -96,17 +115,46 @@ def _assemble(text: str, helpers: Mapping[str, int] | None, syntax: str | None, 
     if len(text) > MAX_TEXT:
         raise InputError(f"the text has {len(text)} characters, at most {MAX_TEXT} are read", file=file)
     assembly = _Assembly(helpers or {})
+    read = lru_cache(CACHED_LINES)(partial(_read_line, syntaxes))
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            _read_line(assembly, number, line, syntaxes)
+            _place(assembly, number, read(line))
         except InputError as error:
             raise error.at(file=file, line=number) from None
     for statement in assembly.statements:
         try:
-            _write_statement(assembly, statement)
+            code = _encode(statement.text.readings, statement.text.witness, partial(_value, assembly, statement.slot))
         except InputError as error:
-            raise error.at(file=file, line=statement.line, column=statement.column) from None
+            raise error.at(file=file, line=statement.line, column=statement.text.column) from None
+        position = statement.slot * SLOT_BYTES
+        assembly.code[position : position + len(code)] = code
     return assembly
+
+
+def _place(assembly: _Assembly, number: int, line: _Line) -> None:
+    """Add what a line says to what the lines before it said."""
+    if line.is_blank:
+        return
+    for name, column in line.labels:
+        _define(assembly, name, column, number)
+    start = len(assembly.code)
+    assembly.lines.append((start // SLOT_BYTES, number))
+    if line.is_instruction:
+        slot = assembly.slot()
+        if line.readings:
+            assembly.statements.append(_Statement(number, slot, line))
+        if line.is_exit and assembly.first_exit is None:
+            assembly.first_exit = slot
+    if start + len(line.code) > MAX_SLOTS * SLOT_BYTES:
+        raise InputError(f"the program has more than {MAX_SLOTS} slots")
+    assembly.code += line.code
+
+
+def _define(assembly: _Assembly, name: str, column: int, line: int) -> None:
+    if name in assembly.labels:
+        raise InputError(f"label {name!r} is already defined in line {assembly.label_lines[name]}", column=column)
+    assembly.labels[name] = assembly.slot()
+    assembly.label_lines[name] = line
 
 
 # --- first pass: lines to statements ---
@@ -124,16 +172,16 @@ _LABEL = re.compile(rf"({NAME})\s*:\s*", re.ASCII)
 _ANNOTATION = re.compile(r"\s<[^<>\s]+>$")
 
 
-def _read_line(assembly: _Assembly, number: int, line: str, syntaxes: tuple[Syntax, ...]) -> None:
+def _read_line(syntaxes: tuple[Syntax, ...], line: str) -> _Line:
+    """A line by itself.  InputError with a column."""
     if len(line) > MAX_LINE:
         raise InputError(f"the line has {len(line)} characters, at most {MAX_LINE} are read")
     line = without_comment(line)
     start, witness = len(line) - len(line.lstrip()), b""
     if _PASSED_OVER.match(line, start):
-        return
+        return _Line(is_blank=True)
     if symbol := _SYMBOL.match(line, start):
-        _define(assembly, symbol, number)
-        return
+        return _Line((_label(symbol),))
     if _RELOCATION.match(line, start):
         sentence = "relocations are not applied: leave them out, or load the object file itself"
         raise InputError(sentence, column=start + 1)
@@ -143,36 +191,36 @@ def _read_line(assembly: _Assembly, number: int, line: str, syntaxes: tuple[Synt
         start = match.end()
     if match := _OPCODE.match(line, start):
         start, witness = match.end(), witness or bytes.fromhex(match[1])
+    labels = []
     while match := _LABEL.match(line, start):
-        _define(assembly, match, number)
+        labels.append(_label(match))
         start = match.end()
-    assembly.lines.append((len(assembly.code) // SLOT_BYTES, number))
     if line[start:] == "<unknown>" and len(witness) >= SLOT_BYTES:  # llvm-objdump with too low a -mcpu
-        assembly.code += witness
-        return
+        return _Line(tuple(labels), witness)
     annotation = _ANNOTATION.search(line, start)
     tokens = tokenize(line[: annotation.start()] if annotation else line, start)
     if len(tokens) == 1:
-        return
+        return _Line(tuple(labels))
     if tokens[0].text.startswith("."):
-        assembly.code += directive_bytes(tokens)
-        return
-    readings = _choose(parse(tokens, syntaxes, ambiguous=bool(witness)), witness, tokens[0].column)
-    slot = assembly.slot()
-    assembly.statements.append(_Statement(number, tokens[0].column, slot, readings, witness))
-    if readings[0].row.form is Form.EXIT and assembly.first_exit is None:
-        assembly.first_exit = slot
-    assembly.code += bytes(SLOT_BYTES * (2 if readings[0].row.wide else 1))
+        return _Line(tuple(labels), directive_bytes(tokens))
+    column = tokens[0].column
+    readings = _choose(parse(tokens, syntaxes, ambiguous=bool(witness)), witness, column)
+    row = readings[0].row
+    if any(operand.name is not None for reading in readings for operand in reading.operands.values()):
+        code = bytes(SLOT_BYTES * (2 if row.wide else 1))
+        return _Line(tuple(labels), code, readings, witness, column, is_instruction=True)
+    try:
+        code = _encode(readings, witness, lambda row, placeholder, operand: operand.value)
+    except InputError as error:
+        raise error.at(column=column) from None
+    return _Line(tuple(labels), code, is_instruction=True, is_exit=row.form is Form.EXIT)
 
 
-def _define(assembly: _Assembly, match: re.Match[str], line: int) -> None:
+def _label(match: re.Match[str]) -> tuple[str, int]:
     name, column = match[1], match.start(1) + 1
     if REGISTER.fullmatch(name) or name == "pc":
         raise InputError(f"{name!r} cannot be a label", column=column)
-    if name in assembly.labels:
-        raise InputError(f"label {name!r} is already defined in line {assembly.label_lines[name]}", column=column)
-    assembly.labels[name] = assembly.slot()
-    assembly.label_lines[name] = line
+    return name, column
 
 
 def _choose(readings: Sequence[Match], witness: bytes, column: int) -> tuple[Match, ...]:
@@ -186,34 +234,34 @@ def _choose(readings: Sequence[Match], witness: bytes, column: int) -> tuple[Mat
 # --- second pass: names to numbers ---
 
 
-def _write_statement(assembly: _Assembly, statement: _Statement) -> None:
+def _encode(readings: Sequence[Match], witness: bytes, value_of: Callable[[Row, str, Operand], int]) -> bytes:
+    """The bytes of the first reading whose names are known, and that agrees with the bytes before the instruction."""
     problems: list[InputError] = []
     encodings: list[bytes] = []
-    for reading in statement.readings:
+    for reading in readings:
         try:
-            encodings.append(_encode(assembly, statement.slot, reading).encode())
+            encodings.append(_instruction(reading, value_of).encode())
         except InputError as error:
             problems.append(error)
     if not encodings:
         raise problems[0]
-    agreeing = [code for code in encodings if len(statement.witness) < SLOT_BYTES or code == statement.witness]
+    agreeing = [code for code in encodings if len(witness) < SLOT_BYTES or code == witness]
     if not agreeing:
-        raise InputError(f"the bytes say {statement.witness.hex(' ')} and the text {encodings[0].hex(' ')}")
-    position = statement.slot * SLOT_BYTES
-    assembly.code[position : position + len(agreeing[0])] = agreeing[0]
+        raise InputError(f"the bytes say {witness.hex(' ')} and the text {encodings[0].hex(' ')}")
+    return agreeing[0]
 
 
-def _encode(assembly: _Assembly, slot: int, reading: Match) -> Instruction:
-    fields = dict.fromkeys(("dst_reg", "src_reg", "offset", "imm", "next_imm"), 0) | dict(reading.row.fixed)
+def _instruction(reading: Match, value_of: Callable[[Row, str, Operand], int]) -> Instruction:
+    row = reading.row
+    fields = {"dst_reg": 0, "src_reg": 0, "offset": 0, "imm": 0, "next_imm": 0, **row.fixed}
     for name, operand in reading.operands.items():
         try:
-            value = _value(assembly, slot, reading.row, name, operand)
-            for changed, bits in SLOTS[name].put(reading.row, value).items():
+            for changed, bits in SLOTS[name].put(row, value_of(row, name, operand)).items():
                 fields[changed] |= bits
         except InputError as error:
             raise error.at(column=operand.column) from None
-    fields["imm"], fields["next_imm"] = sign_extend(fields["imm"], 32), sign_extend(fields["next_imm"], 32)
-    return Instruction(reading.row.opcode, **(fields if reading.row.wide else fields | {"next_imm": None}))
+    imm, next_imm = sign_extend(fields["imm"], 32), sign_extend(fields["next_imm"], 32) if row.wide else None
+    return Instruction(row.opcode, fields["dst_reg"], fields["src_reg"], fields["offset"], imm, next_imm)
 
 
 def _value(assembly: _Assembly, slot: int, row: Row, placeholder: str, operand: Operand) -> int:

@@ -7,7 +7,7 @@ paths at once.  What the deepest paths would have accepted is the error message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -87,33 +87,41 @@ def parse(tokens: Sequence[Token], syntaxes: tuple[Syntax, ...], *, ambiguous: b
 
     Raises InputError, with a column, when there is none.
     """
-    root, failure = _trie(syntaxes, ambiguous), _Failure()
-    matches = list(_walk(root, tokens, 0, {}, failure))
+    root, matches = _trie(syntaxes, ambiguous), list[Match]()
+    _walk(root, tokens, 0, {}, None, matches)
     if not matches:
+        failure = _Failure()
+        _walk(root, tokens, 0, {}, failure, matches)  # once more, to say why
         raise _error(tokens, failure)
     return matches
 
 
 def _walk(
-    node: _Node, tokens: Sequence[Token], position: int, operands: Operands, failure: _Failure
-) -> Iterator[Match]:
-    if failure.reach(position):
+    node: _Node,
+    tokens: Sequence[Token],
+    position: int,
+    operands: Operands,
+    failure: _Failure | None,
+    matches: list[Match],
+) -> None:
+    """Add the readings that go on from `node` at `position` to `matches`; what did not match to `failure`, if given."""
+    if failure is not None and failure.reach(position):
         failure.nodes.append(node)
     token = tokens[position]
     if token.kind is Kind.END:
-        yield from (Match(row, operands) for row in node.ends)
-    if token.text in node.literals:
-        yield from _walk(node.literals[token.text], tokens, position + 1, operands, failure)
+        matches += [Match(row, operands) for row in node.ends]
+    if literal := node.literals.get(token.text):
+        _walk(literal, tokens, position + 1, operands, failure, matches)
     for name, following in node.slots.items():
         try:
             operand, after = SLOTS[name].read(tokens, position)
             if name in operands and operands[name].value != operand.value:
                 raise NoMatch(position, "a register", f"{token} is not the register on the left")
         except NoMatch as reason:
-            if failure.reach(reason.position):
+            if failure is not None and failure.reach(reason.position):
                 failure.reasons.append(reason)
             continue
-        yield from _walk(following, tokens, after, {**operands, name: operand}, failure)
+        _walk(following, tokens, after, {**operands, name: operand}, failure, matches)
 
 
 MANY = 7

@@ -11,7 +11,7 @@ from typing import Any
 
 from pybpftime.isa.algebra import Algebra, B, V
 from pybpftime.isa.encoding import Class, Source
-from pybpftime.isa.row import Form, Group, Row
+from pybpftime.isa.row import Form, Group, Row, variants
 
 BASE32 = frozenset({Group.BASE32})
 BASE = {32: BASE32, 64: frozenset({Group.BASE64})}
@@ -32,24 +32,23 @@ def condition(name: str, code: int, symbol: str) -> Callable[[Condition], Condit
     """Declare `if compute(m, dst, operand) goto +offset` with a K and an X row at both widths."""
 
     def declare(compute: Condition) -> Condition:
-        for width, suffix, r in ((64, "", ""), (32, "32", "32")):
-            for source, operand, other in ((Source.K, "imm", "{imm}"), (Source.X, "src_reg", f"{{src{r}}}")):
-                row = Row(
-                    name=f"{name}{suffix}_{'imm' if source is Source.K else 'reg'}",
-                    opcode=code | source | CLASSES[width],
-                    form=Form.JUMP_IF,
-                    fixed={"src_reg": 0} if source is Source.K else {"imm": 0},
-                    pseudo_c=f"if {{dst{r}}} {symbol} {other} goto {{jump}}",
-                    mnemonic=f"{name}{suffix} {{dst}}, {{{operand.removesuffix('_reg')}}}, {{jump}}",
-                    section="4.3",
-                    groups=BASE[width],
-                    meaning=(compute.__doc__ or "").removesuffix("."),
-                    operand=operand,
-                    width=width,
-                    compute=compute,
-                    reads=("dst",) if source is Source.K else ("dst", "src"),
-                )
-                _rows.append(row)
+        for width, suffix, source, operand, other in variants(64, 32):
+            row = Row(
+                name=f"{name}{suffix}_{'imm' if source is Source.K else 'reg'}",
+                opcode=code | source | CLASSES[width],
+                form=Form.JUMP_IF,
+                fixed={"src_reg": 0} if source is Source.K else {"imm": 0},
+                pseudo_c=f"if {{dst{suffix}}} {symbol} {other} goto {{jump}}",
+                mnemonic=f"{name}{suffix} {{dst}}, {{{operand.removesuffix('_reg')}}}, {{jump}}",
+                section="4.3",
+                groups=BASE[width],
+                meaning=(compute.__doc__ or "").removesuffix("."),
+                operand=operand,
+                width=width,
+                compute=compute,
+                reads=("dst",) if source is Source.K else ("dst", "src"),
+            )
+            _rows.append(row)
         return compute
 
     return declare

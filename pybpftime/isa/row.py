@@ -10,12 +10,12 @@ some with a pure part.  An engine implements each form once; nothing else has to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import Any
 
-from pybpftime.isa.encoding import Instruction
+from pybpftime.isa.encoding import Instruction, Source
 
 
 class Group(StrEnum):
@@ -130,6 +130,18 @@ class Row:
     def jumps(self) -> bool:
         """Whether it has a jump target in offset or imm."""
         return self.form in (Form.JUMP_IF, Form.JUMP, Form.MAY_JUMP)
+
+
+def variants(*widths: int) -> Iterator[tuple[int, str, Source, str, str]]:
+    """The rows of an operation on two operands, at each width an immediate and a register one.
+
+    What they differ in: width, the suffix of names and of registers, and of the second operand its source, its field
+    and its placeholder.
+    """
+    for width in widths:
+        suffix = "32" if width == 32 else ""
+        yield width, suffix, Source.K, "imm", "{imm}"
+        yield width, suffix, Source.X, "src_reg", f"{{src{suffix}}}"
 
 
 def registers(names: tuple[str, ...], instruction: Instruction) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ placeholder: the value in an instruction, its text, the tokens that it accepts, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +37,6 @@ class NoMatch(Exception):
     """The tokens at `position` are not what a slot accepts.  `wrong` is a sentence where more can be said."""
 
     def __init__(self, position: int, expected: str, wrong: str = "") -> None:
-        super().__init__(wrong or expected)
         self.position = position
         self.expected = expected
         self.wrong = wrong
@@ -105,17 +105,18 @@ def _show_module(value: int, syntax: Syntax) -> str:
 # --- reading ---
 
 
+_DIGITS = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]+")
+
+
 def _number(tokens: Sequence[Token], position: int, expected: str = "a number") -> int:
     token = tokens[position]
     if token.kind is not Kind.NUMBER:
         raise NoMatch(position, expected)
-    text = token.text.lower()
-    digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
-    if not digits or any(digit not in "0123456789abcdef"[:base] for digit in digits):
+    if not _DIGITS.fullmatch(token.text):
         raise NoMatch(position, expected, f"{token} is not a number")
-    if len(digits) > 40:
+    if len(token.text) > 40:
         raise NoMatch(position, expected, "the number does not fit 64 bits")
-    return int(digits, base)
+    return int(token.text, 16 if token.text[1:2] in ("x", "X") else 10)
 
 
 def signed_number(low: int, high: int, too_big: str) -> Reader:

@@ -10,6 +10,7 @@ from support.instructions import has_target
 from pybpftime.errors import InputError
 from pybpftime.isa import TABLE, Instruction, Program, encode_program, jump_offset, lookup
 from pybpftime.isa.assembler import MAX_LINE, MAX_TEXT, assemble, assemble_bytes
+from pybpftime.isa.encoding import MAX_SLOTS
 
 HELPERS = {"bpf_map_lookup_elem": 1, "bpf_ktime_get_ns": 5}
 
@@ -391,6 +392,18 @@ def test_sizes_are_limited() -> None:
     )
     error = error_of("exit\n" + " " * (MAX_LINE + 1))
     assert str(error) == f"line 2: the line has {MAX_LINE + 1} characters, at most {MAX_LINE} are read"
+    ten_thousand = ".8byte " + "0," * 9_999 + "0\n"
+    assert len(assemble_bytes(ten_thousand * (MAX_SLOTS // 10_000))) == 8 * MAX_SLOTS
+    error = error_of(ten_thousand * (MAX_SLOTS // 10_000) + "exit")
+    assert str(error) == f"line {MAX_SLOTS // 10_000 + 1}: the program has more than {MAX_SLOTS} slots"
+
+
+def test_lines_of_the_same_text_mean_what_they_mean_where_they_stand() -> None:
+    program = assemble("goto end\nr0 += 1\nlddw %r1, 5\nr0 += 1\ngoto end\nend: exit")
+    assert [one.offset for one in program if one is not None and one.opcode == 0x05] == [5, 0]
+    assert program[1] == program[4]
+    assert str(error_of("r0 += 1\nr0 += 1\ngoto +1\n r0 += x\n r0 += x")).startswith("line 4, column 8: ")
+    assert str(error_of("goto a\na: exit\ngoto b\ngoto b")) == "line 3, column 6: there is no label 'b'"
 
 
 LONG = [

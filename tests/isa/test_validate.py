@@ -77,7 +77,7 @@ def test_r10_is_read_only(row: Row) -> None:
 
 @pytest.mark.parametrize("row", READERS, ids=lambda row: row.name)
 def test_r10_may_be_read(row: Row) -> None:
-    validate((an_instruction(row, dst_reg=10), EXIT))
+    assert validate((an_instruction(row, dst_reg=10), EXIT))[0] is row
 
 
 # --- targets ---
@@ -89,7 +89,7 @@ TARGETS = [row for row in TABLE if has_target(row)]
 def test_targets_inside_the_program(row: Row) -> None:
     tail = (None,) if row.wide else ()
     for distance in (-2, -1, len(tail)):
-        validate((EXIT, an_instruction(row, **{jump_field(row): distance}), *tail, EXIT))
+        assert validate((EXIT, an_instruction(row, **{jump_field(row): distance}), *tail, EXIT))[1] is row
 
 
 @pytest.mark.parametrize("row", TARGETS, ids=lambda row: row.name)
@@ -123,8 +123,8 @@ SHIFTS = [row for row in CONSTANTS if row.name.startswith(("lsh", "rsh", "arsh")
 @pytest.mark.parametrize("row", DIVISIONS, ids=lambda row: row.name)
 def test_division_by_an_immediate_zero(row: Row) -> None:
     assert len(DIVISIONS) == 8
-    validate((an_instruction(row, imm=0), EXIT))
-    validate((an_instruction(row, imm=-1), EXIT), refuse_constants=True)
+    assert validate((an_instruction(row, imm=0), EXIT))[0] is row
+    assert validate((an_instruction(row, imm=-1), EXIT), refuse_constants=True)[0] is row
     error = refusal(an_instruction(row, imm=0), EXIT, refuse_constants=True)
     assert str(error) == f"instruction 0: {row.name}: division by an immediate 0"
 
@@ -132,9 +132,9 @@ def test_division_by_an_immediate_zero(row: Row) -> None:
 @pytest.mark.parametrize("row", SHIFTS, ids=lambda row: row.name)
 def test_immediate_shifts_beyond_the_width(row: Row) -> None:
     assert len(SHIFTS) == 6
-    validate((an_instruction(row, imm=row.width - 1), EXIT), refuse_constants=True)
+    assert validate((an_instruction(row, imm=row.width - 1), EXIT), refuse_constants=True)[0] is row
     for amount in (row.width, -1):
-        validate((an_instruction(row, imm=amount), EXIT))
+        assert validate((an_instruction(row, imm=amount), EXIT))[0] is row
         error = refusal(an_instruction(row, imm=amount), EXIT, refuse_constants=True)
         assert error.reason == f"{row.name}: shift by {amount}, the operand has {row.width} bits"
 
@@ -142,4 +142,4 @@ def test_immediate_shifts_beyond_the_width(row: Row) -> None:
 def test_other_constants_are_no_matter() -> None:
     others = [row for row in TABLE if row not in DIVISIONS and row not in SHIFTS and not row.wide]
     for row in others:
-        validate((an_instruction(row), EXIT), refuse_constants=True)
+        assert validate((an_instruction(row), EXIT), refuse_constants=True)[0] is row
