@@ -19,15 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pybpftime.isa import BY_NAME, TABLE, Form, Instruction, Program, Row, encode_program, lookup
-from pybpftime.isa.row import FIELDS, jump_field
+from pybpftime.isa.row import FIELDS, ConstantRule, jump_field
 
 SCALARS = 8
 STACK_BYTES = 64
 VALUE_BYTES = 64
 DATA_BYTES = 256
 VALUE, CONTEXT, FRAME = 8, 9, 10
-SHIFTS = ("lsh", "rsh", "arsh")
-DIVISIONS = ("div", "sdiv", "mod", "smod")
 
 EDGES = sorted(
     {0, 1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 0xFF}
@@ -215,11 +213,10 @@ class _Body:
         self._text.add(row.name, **fields)
 
     def _immediate(self, row: Row) -> int:
-        operation = row.name.rpartition("_")[0].removesuffix("32")
-        if operation in SHIFTS:
+        if row.constant_rule is ConstantRule.BELOW_WIDTH:
             return self._random.randrange(row.width)
         imm = signed_edge(self._random, 32)
-        return imm or 1 if operation in DIVISIONS else imm
+        return imm or 1 if row.constant_rule is ConstantRule.NOT_ZERO else imm
 
     def _access(self) -> None:
         """A load, store or atomic operation on the stack (aligned) or the map value (anywhere, if not atomic)."""

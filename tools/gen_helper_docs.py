@@ -132,6 +132,7 @@ def _argument(kind: ArgumentKind) -> str:
     words += ["or NULL"] * kind.nullable + ["or 0"] * kind.zero
     if kind.writes:
         words.append("read and written" if kind.reads else "written; need not be initialised")
+    words += ["which may hold pointers"] * kind.pointers
     words += ["given up"] * kind.releases
     return ", ".join(words)
 

@@ -26,15 +26,15 @@ from typing import TYPE_CHECKING, Any, cast
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers.declarations import HelperDeclaration, Parameter, ResultRole, Role
 from pybpftime.helpers.registry import Function, HelperTable
+from pybpftime.isa.encoding import MASK64
 from pybpftime.machine import Machine, Memory, RegionKind, Strictness
-from pybpftime.machine.memory import OFFSET_MASK
+from pybpftime.machine.memory import OFFSET_MASK, count
 from pybpftime.maps import MapError, illegal
 from pybpftime.uapi import ProgramType
 
 if TYPE_CHECKING:  # a program without maps runs without loading them
     from pybpftime.maps import Map
 
-MASK = (1 << 64) - 1
 MAX_SIZE = 1 << 29  # BPF_MAX_VAR_SIZ: the verifier refuses a size that might reach it
 UNLOCK = "bpf_spin_unlock"
 GPL_COMPATIBLE = frozenset(  # license_is_gpl_compatible
@@ -61,7 +61,7 @@ class Span:
         """Overwrite the first bytes; `content` must fit."""
         if len(content) > self.size:
             raise Fault(
-                FaultKind.HELPER, f"{len(content)} bytes written to memory of {self.size}", address=self.address
+                FaultKind.HELPER, f"{count(len(content))} written to memory of {self.size}", address=self.address
             )
         self.memory.write(self.address, content)
 
@@ -159,10 +159,10 @@ class _CallSite:
             for number in released:
                 references.pop(registers[number] or 0, None)
             if acquires and result:
-                references[result & MASK] = name
+                references[result & MASK64] = name
             if changes_packet:
                 machine.context.invalidate()
-            registers[0] = unset if void or result is None else result & MASK
+            registers[0] = unset if void or result is None else result & MASK64
             registers[1:6] = all_unset
             for observer in observers:
                 observer.helper_called(machine, name, raw, registers[0] or 0)
@@ -204,6 +204,7 @@ class _Argument:
         self.number = number
         self.parameter = parameter
         self.kind = parameter.kind
+        self.read = self.memory.read if parameter.kind.pointers else self.memory.read_data
         parameters = site.declaration.parameters
         self.size_parameter = parameters[number] if number < len(parameters) else parameter
 
@@ -327,7 +328,7 @@ class _Argument:
 
     def _read(self, address: int, size: int) -> bytes:
         try:
-            return self.memory.read(address, size)
+            return self.read(address, size)
         except Fault as fault:
             raise self.blame(fault) from None
 

@@ -5,8 +5,9 @@
         return machine.environment.numa_node
 
 An implementation gets the machine and one value for each of the declaration's `arguments` (see `marshal` for what
-each kind becomes).  It returns the number for r0, a negative errno included, or None for helpers of kind Void.
-MapError becomes its errno; Fault ends the run.
+each kind becomes).  It returns the number for r0, of 64 bits, a negative errno included, or None for helpers of kind
+Void.  MapError becomes its errno; Fault ends the run.  What else goes wrong in an implementation that a user added is
+an InputError (see `guard`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from typing import Any
 
 from pybpftime.errors import InputError
 from pybpftime.helpers.declarations import FIRST_USER_ID, HelperDeclaration, declarations_of
+from pybpftime.helpers.guard import guarded
 
+MAX_MODULE = 4 << 20
+"""The largest file with helpers that is read, in bytes."""
 FIRST_EXTERN_ID = 0x4000_0000
 """Helpers that are declared without an id get ids from here on, in the order of their declaration."""
 
@@ -108,7 +112,7 @@ class HelperTable:
         helpers = list(self._by_id.values())
         for addition in additions:
             if isinstance(addition, Helper):
-                helpers.append(addition)
+                helpers.append(_of_user(addition, addition.function))
                 continue
             declared = declarations_of(addition).values()
             functions = implementations_of([addition], {declaration.name: declaration for declaration in declared})
@@ -120,7 +124,7 @@ class HelperTable:
                 elif not FIRST_USER_ID <= helper_id < FIRST_EXTERN_ID:
                     rule = f"ids from {FIRST_USER_ID:#x} to {FIRST_EXTERN_ID - 1:#x} are for helpers of users"
                     raise InputError(f"helper {declaration.name} has the id {helper_id:#x}: {rule}")
-                helpers.append(Helper(helper_id, declaration, functions.get(declaration.name)))
+                helpers.append(_of_user(Helper(helper_id, declaration), functions.get(declaration.name)))
         return HelperTable(helpers)
 
     def replaced(self, name: str, function: Function) -> HelperTable:
@@ -128,9 +132,15 @@ class HelperTable:
         if name not in self._by_name:
             raise InputError(f"there is no helper {name} to replace")
         return HelperTable(
-            replace(helper, function=function) if helper.declaration.name == name else helper
-            for helper in self._by_id.values()
+            _of_user(helper, function) if helper.declaration.name == name else helper for helper in self._by_id.values()
         )
+
+
+def _of_user(helper: Helper, function: Function | None) -> Helper:
+    """`helper` with an implementation that is not of this package."""
+    if isinstance(function, Implementation):
+        function = function.function
+    return replace(helper, function=None if function is None else guarded(helper.declaration, function))
 
 
 def _check_arity(declaration: HelperDeclaration, function: Function) -> None:
@@ -193,17 +203,33 @@ def load_helper_module(path: str | os.PathLike[str]) -> ModuleType:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
+        if path.stat().st_size > MAX_MODULE:
+            raise InputError(f"has more than {MAX_MODULE >> 20} MiB")
         spec.loader.exec_module(module)
-    except InputError as error:
-        raise error.at(file=str(path)) from None
     except (Exception, SystemExit) as error:
-        raise InputError(f"the module fails: {type(error).__name__}: {error}", file=str(path)) from error
+        raise _module_failure(str(path), error) from error
     finally:
         if before is None:
             sys.modules.pop(name, None)
         else:
             sys.modules[name] = before
     return module
+
+
+def _module_failure(file: str, error: BaseException) -> InputError:
+    """What is wrong with a module of helpers, and in which line of it."""
+    from traceback import extract_tb
+
+    line = next((frame.lineno for frame in reversed(extract_tb(error.__traceback__)) if frame.filename == file), None)
+    if isinstance(error, InputError):
+        return error.at(file=file, line=line)
+    if isinstance(error, SyntaxError) and error.filename in (file, None):
+        column = error.offset if error.lineno else None  # a wrong declaration of the encoding is in line 0
+        return InputError(f"is no Python: {error.msg}", file=file, line=error.lineno or None, column=column)
+    if isinstance(error, OSError) and error.filename == file:
+        return InputError(f"cannot be read: {error.strerror}", file=file)
+    reason = " ".join(str(error).split())
+    return InputError(f"the module fails: {type(error).__name__}{': ' if reason else ''}{reason}", file=file, line=line)
 
 
 def installed_helper_modules() -> list[ModuleType]:

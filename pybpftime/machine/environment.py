@@ -9,14 +9,28 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from pybpftime.errors import InputError
 
 if TYPE_CHECKING:
     import random
 
 NANOSECONDS = 1_000_000_000
+MAX_CPUS = 1 << 13  # CONFIG_NR_CPUS of distributions
+MAX_STACK = 127  # PERF_MAX_STACK_DEPTH
+_U32, _U64 = (1 << 32) - 1, (1 << 64) - 1
+
+RANGES: Mapping[str, tuple[int, int]] = {
+    "time_ns": (0, _U64), "tick_ns": (0, _U64),
+    "boot_offset_ns": (-_U64, _U64), "tai_offset_ns": (-_U64, _U64), "wall_offset_ns": (-_U64, _U64),
+    "cpu": (0, MAX_CPUS - 1), "cpu_count": (1, MAX_CPUS), "numa_node": (0, _U32), "cgroup_id": (0, _U64),
+    "pid": (0, _U32), "tid": (0, _U32), "uid": (0, _U32), "gid": (0, _U32),
+}  # fmt: skip
+"""The fields of an Environment that are numbers, with the least and the largest that each takes."""
+STACKS = ("kernel_stack", "user_stack")
 
 
 @dataclass(slots=True)
@@ -28,6 +42,9 @@ class Environment:
     other clocks.  `random` supplies bpf_get_prandom_u32.  `stack` is what bpf_get_stackid sees, innermost
     address first.  `user_memory(address, length)` reads the traced process: bytes, or None for a bad address.
     `printk` takes the lines of bpf_trace_printk, without their newline.
+
+    InputError names a field whose value makes no sense.  Fields may be set later; `check` asks again, as an Object
+    does that is given the Environment.
     """
 
     time_ns: int = NANOSECONDS
@@ -50,6 +67,19 @@ class Environment:
     user_memory: Callable[[int, int], bytes | None] | None = None
     printk: Callable[[str], None] | None = None
 
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """InputError when a field has a value that it does not take."""
+        for one in fields(Environment):
+            try:
+                check_field(one.name, getattr(self, one.name, None))
+            except InputError as error:
+                raise InputError(f"Environment: {error.reason}") from None
+        if self.cpu >= self.cpu_count:
+            raise InputError(f"Environment: there is no cpu {self.cpu}, cpu_count is {self.cpu_count}")
+
     def now(self) -> int:
         """Nanoseconds of the monotonic clock; every reading is later than the one before."""
         self.time_ns += self.tick_ns
@@ -64,6 +94,39 @@ class Environment:
     def read_user(self, address: int, length: int) -> bytes | None:
         """`length` bytes of the traced process at `address`, or None where they cannot be read."""
         return None if self.user_memory is None else self.user_memory(address, length)
+
+
+def check_field(name: str, value: object) -> None:
+    """InputError, which names the field and says what it takes, when it does not take `value`."""
+    if name in RANGES:
+        _check_number(name, value, *RANGES[name])
+    elif name in STACKS:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) > MAX_STACK:
+            raise InputError(f"{name} is a list of at most {MAX_STACK} addresses")
+        for address in value:
+            _check_number(f"an address of {name}", address, 0, _U64)
+    elif name == "comm":
+        if not isinstance(value, str) or not _is_unicode(value):
+            raise InputError("comm is text")
+    elif name == "random":
+        if value is not None and not callable(getattr(value, "getrandbits", None)):
+            raise InputError("random is a random.Random, or None")
+    elif value is not None and not callable(value):
+        raise InputError(f"{name} is a function, or None")
+
+
+def _check_number(what: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{what} is a number from {least} to {most}")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be encoded: surrogates may only stand for bytes that are no UTF-8, as in names of files."""
+    try:
+        text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _new_random(seed: int | None) -> random.Random:

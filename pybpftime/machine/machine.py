@@ -18,8 +18,9 @@ from typing import Any
 
 from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.isa.algebra import IntAlgebra
+from pybpftime.isa.encoding import MASK64
 from pybpftime.machine.environment import Environment
-from pybpftime.machine.memory import Memory, Region, RegionKind
+from pybpftime.machine.memory import Memory, Region, RegionKind, count
 from pybpftime.machine.observer import Observer
 from pybpftime.machine.pointers import NarrowPointerAlgebra, PointerAlgebra, TrackingMemory
 from pybpftime.machine.stack import MAPPED_FRAMES, Frame, Stack
@@ -27,7 +28,6 @@ from pybpftime.machine.strictness import LINUX, Strictness
 
 REGISTERS = 11
 ARGUMENTS = 5
-MASK = (1 << 64) - 1
 LARGEST_STACK = 256 << 20  # bytes of all frames together
 
 
@@ -37,7 +37,8 @@ class Limits:
 
     `max_depth` is how many frames a call chain has (callbacks count), `frame_size` the bytes of each, a multiple
     of 8; `tail_calls` how many a run makes (MAX_TAIL_CALL_CNT), beyond which bpf_tail_call does nothing; `loops`
-    how often may_goto falls through in a run (BPF_MAX_LOOPS).  InputError for values that make no sense.
+    how often may_goto falls through in a run, and the most rounds that a bpf_loop may ask for (BPF_MAX_LOOPS).
+    InputError for values that make no sense.
     """
 
     max_depth: int = 8
@@ -148,7 +149,7 @@ class Machine:
         if len(arguments) > ARGUMENTS:
             raise InternalError(f"{len(arguments)} arguments do not fit into r1 to r{ARGUMENTS}")
         rest = [self.unset] * (ARGUMENTS - len(arguments))
-        self.registers[1 : ARGUMENTS + 1] = [*(argument & MASK for argument in arguments), *rest]
+        self.registers[1 : ARGUMENTS + 1] = [*(argument & MASK64 for argument in arguments), *rest]
 
     def push_frame(self, entry: int, return_pc: int | None) -> None:
         """Enter a function: save r6 to r10, give it its own stack.
@@ -158,7 +159,7 @@ class Machine:
         depth = len(self.frames)
         base = self.frames[-1].base if depth else 0
         if depth - base == self.limits.max_depth:
-            reason = f"call depth is limited to {self.limits.max_depth} frames"
+            reason = f"call depth is limited to {count(self.limits.max_depth, 'frame')}"
             raise LimitExceeded(reason, limit="depth", amount=self.limits.max_depth)
         registers = self.registers
         stack = self.stack.open(depth)

@@ -162,13 +162,13 @@ class Region:
     def misaligned(self, offset: int, size: int, access: str) -> Fault:
         """The Fault for an access whose address is no multiple of its size where it has to be."""
         name, _, _ = self.span(offset)
-        reason = f"{access} of {size} bytes at {self.describe(offset)} is not aligned to {size}"
+        reason = f"{access} of {count(size)} at {self.describe(offset)} is not aligned to {size}"
         return Fault(FaultKind.ALIGNMENT, reason, address=self.base + offset, size=size, region=name)
 
 
-def count(size: int) -> str:
-    """`1 byte`, `8 bytes`."""
-    return "1 byte" if size == 1 else f"{size} bytes"
+def count(number: int, noun: str = "byte") -> str:
+    """`1 byte`, `8 bytes`, `1 frame`."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def place(offset: int) -> str:
@@ -303,6 +303,9 @@ class Memory:
         if region is None:
             raise self.refuse(address, len(content), "write")
         region.write(address & OFFSET_MASK, content)
+
+    read_data = read
+    """`read` of what a helper takes as data: the strict level wants no pointer in it (see `pointers`)."""
 
     def describe(self, address: int) -> str:
         """An address for people: `stack-8`, `map counts[3]+4`, or the number itself."""

@@ -1,7 +1,7 @@
 """The strict rules for pointers: where an address may go and what may be computed with it.
 
-Provenance needs no tags: a number is a pointer if it lies in or near a mapped region (`Memory.home`), and the
-regions are so sparse that a plain number does not look like one by accident.  The strict level computes in this
+Provenance needs no tags in registers: a number is a pointer if it lies in or near a mapped region (`Memory.home`), and
+the regions are so sparse that a plain number does not look like one by accident.  The strict level computes in this
 algebra instead of `IntAlgebra`; it gives the same values and faults where a pointer is mixed into a scalar.
 """
 
@@ -12,37 +12,59 @@ from collections.abc import Callable
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.isa.algebra import IntAlgebra
 from pybpftime.machine.memory import OFFSET_MASK, Memory, RegionKind, count
+from pybpftime.machine.stack import TrackedStack
 
 
 class TrackingMemory(Memory):
-    """Memory into which no pointer is stored except, in one piece, on the stack: elsewhere others could read it."""
+    """Memory into which no pointer is stored except, in one piece, on the stack: elsewhere others could read it.
+
+    Frames are `TrackedStack`s, which know where a pointer lies, so that what a program stored over a part of an old
+    one is a number.
+    """
 
     __slots__ = ()
 
     def load(self, address: int, size: int) -> int:
+        value = super().load(address, size)
         self._refuse_part(address, size)
-        return super().load(address, size)
+        return value
 
     def load_acquire(self, address: int, size: int) -> int:
+        value = super().load_acquire(address, size)
         self._refuse_part(address, size)
-        return super().load_acquire(address, size)
+        return value
 
     def store(self, address: int, size: int, value: int) -> None:
         self._refuse_pointer(address, size, value)
         super().store(address, size, value)
+        self._remember(address, value)
 
     def store_release(self, address: int, size: int, value: int) -> None:
         self._refuse_pointer(address, size, value)
         super().store_release(address, size, value)
+        self._remember(address, value)
 
     def update(self, address: int, size: int, combine: Callable[[int], int]) -> int:
+        new = 0
+
         def checked(old: int) -> int:
+            nonlocal new
+            self._refuse_part(address, size)
             new = combine(old)
             self._refuse_pointer(address, size, new)
             return new
 
-        self._refuse_part(address, size)
-        return super().update(address, size, checked)
+        old = super().update(address, size, checked)
+        self._remember(address, new)
+        return old
+
+    def read_data(self, address: int, length: int) -> bytes:
+        content = self.read(address, length)
+        region, offset = self.find(address), address & OFFSET_MASK
+        if isinstance(region, TrackedStack) and region.has_pointer_bytes(offset, length):
+            reason = f"read of {count(length)} of data at {self.describe(address)}: a pointer or a part of one is there"
+            raise Fault(FaultKind.POINTER, reason, address=address, size=length, region=region.name)
+        return content
 
     def _refuse_pointer(self, address: int, size: int, value: int) -> None:
         region = self.find(address)
@@ -52,18 +74,23 @@ class TrackingMemory(Memory):
             reason = f"a pointer ({self.describe(value)}) is stored in {self.describe(address)}"
             raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
         if size < 8:
-            reason = f"{count(size)} of a pointer ({self.describe(value)}) are stored alone"
+            reason = f"a part of a pointer ({self.describe(value)}) is stored alone: {count(size)}"
             raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
+
+    def _remember(self, address: int, value: int) -> None:
+        """Mark the place of a pointer that was stored on the stack."""
+        region = self.find(address)
+        if isinstance(region, TrackedStack) and self.home(value) is not None:
+            region.mark_pointer(address & OFFSET_MASK)
 
     def _refuse_part(self, address: int, size: int) -> None:
         """Fault for the use of a part of a pointer on the stack: half an address means nothing."""
-        region = self.find(address)
-        if size < 8 and region is not None and region.kind is RegionKind.STACK:
-            word = (address & OFFSET_MASK) & -8
-            pointer = int.from_bytes(region.data[word : word + 8], "little")
-            if self.home(pointer) is not None:
-                reason = f"use of {count(size)} at {self.describe(address)}, a part of a pointer"
-                raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
+        region, offset = self.find(address), address & OFFSET_MASK
+        if not isinstance(region, TrackedStack) or region.has_whole_pointer(offset, size):
+            return
+        if region.has_pointer_bytes(offset, size):
+            reason = f"use of {count(size)} at {self.describe(address)}, a part of a pointer"
+            raise Fault(FaultKind.POINTER, reason, address=address, size=size, region=region.name)
 
 
 class PointerAlgebra(IntAlgebra):

@@ -40,14 +40,21 @@ class StackRegion(Region):
         return f"{self.name}{offset - len(self.data):+d}"
 
 
-class TrackedStack(StackRegion):
-    """A stack that knows which bytes were written: the strict rules fault on reading others."""
+UNWRITTEN, NUMBER, POINTER, REST = range(4)
+"""What a byte of a tracked stack holds: nothing yet, a part of a number, the first byte of a pointer, its others."""
+WHOLE_POINTER = bytes([POINTER, *[REST] * 7])
 
-    __slots__ = ("written",)
+
+class TrackedStack(StackRegion):
+    """A stack that knows what each byte holds: the strict rules fault on reading bytes that were never written, and
+    on the use of parts of pointers (see `pointers`).
+    """
+
+    __slots__ = ("content",)
 
     def __init__(self, kind: RegionKind, name: str, data: bytearray, *, aligned: bool) -> None:
         super().__init__(kind, name, data, aligned=aligned)
-        self.written = bytearray(len(data))
+        self.content = bytearray(len(data))
 
     def load(self, offset: int, size: int) -> int:
         value = super().load(offset, size)
@@ -56,7 +63,7 @@ class TrackedStack(StackRegion):
 
     def store(self, offset: int, size: int, value: int) -> None:
         super().store(offset, size, value)
-        self.written[offset : offset + size] = b"\1" * size
+        self.content[offset : offset + size] = bytes([NUMBER]) * size
 
     def read(self, offset: int, length: int) -> bytes:
         content = super().read(offset, length)
@@ -65,10 +72,22 @@ class TrackedStack(StackRegion):
 
     def write(self, offset: int, content: bytes) -> None:
         super().write(offset, content)
-        self.written[offset : offset + len(content)] = b"\1" * len(content)
+        self.content[offset : offset + len(content)] = bytes([NUMBER]) * len(content)
+
+    def mark_pointer(self, offset: int) -> None:
+        """Remember that the 8 bytes that were just stored at `offset` are a pointer."""
+        self.content[offset : offset + 8] = WHOLE_POINTER
+
+    def has_whole_pointer(self, offset: int, size: int) -> bool:
+        """Whether the bytes are one pointer as it was stored."""
+        return self.content[offset : offset + size] == WHOLE_POINTER
+
+    def has_pointer_bytes(self, offset: int, size: int) -> bool:
+        """Whether any of the bytes is a part of a pointer."""
+        return max(self.content[offset : offset + size], default=UNWRITTEN) >= POINTER
 
     def _require_written(self, offset: int, size: int, access: str) -> None:
-        hole = self.written.find(0, offset, offset + size)
+        hole = self.content.find(UNWRITTEN, offset, offset + size)
         if hole >= 0:
             reason = f"{access} of {count(size)} at {self.describe(offset)}: "
             raise Fault(
@@ -99,7 +118,7 @@ class Stack:
         region = self._regions[depth]
         region.data[:] = bytes(self.frame_size)
         if isinstance(region, TrackedStack):
-            region.written[:] = bytes(self.frame_size)
+            region.content[:] = bytes(self.frame_size)
         region.start, region.end = 0, self.frame_size
         return region
 

@@ -22,7 +22,7 @@ class Strictness:
     unaligned_memory: bool  # map values, packets, other memory; Linux leaves this to the host, x86-64 allows it
     unaligned_atomic: bool
     untrusted_load: bool  # load through an untrusted BTF pointer that faults; else it reads 0
-    tracked_pointers: bool  # a pointer stored to a map, returned, or mixed into a scalar
+    tracked_pointers: bool  # a pointer stored to a map, handed over as data, returned, or mixed into a scalar
     refused_constants: bool  # immediate shift >= width and division by immediate 0 are refused at load
     unreleased: bool  # exit or tail call with a spin lock held or a ring buffer record neither submitted nor discarded
     checked_calls: bool  # what the verifier admits in no call: arguments, program types, licenses, callback results

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from pybpftime.errors import InputError, InternalError
+from pybpftime.machine.environment import MAX_CPUS
 from pybpftime.machine.memory import Memory, Region, RegionKind
 from pybpftime.machine.strictness import Strictness
 from pybpftime.maps.errors import MapError
@@ -25,8 +26,6 @@ from pybpftime.uapi import Errno, MapFlag, MapType, UpdateFlag
 EXIST = UpdateFlag.BPF_EXIST.value
 NOEXIST = UpdateFlag.BPF_NOEXIST.value
 LOCK = UpdateFlag.BPF_F_LOCK.value
-
-MAX_CPUS = 1 << 13  # CONFIG_NR_CPUS of distributions
 
 Value = bytes | tuple[bytes, ...]
 """What `lookup` returns: the value, or for a map with a value per cpu one of them for each cpu."""

@@ -90,6 +90,11 @@ class PerfEventArray(DescriptorArray):
         """The buffer open at `index`."""
         return self._buffers.get(index)
 
+    def deliver(self, on_record: Callable[[PerfRecord], None]) -> None:
+        """From now on hand the records of all buffers that are open to `on_record` instead of keeping them."""
+        for buffer in self._buffers.values():
+            buffer.on_record = on_record
+
     def drain(self) -> list[PerfRecord]:
         """The records of all buffers, buffer by buffer in the order of indices, oldest first in each."""
         return [record for index in sorted(self._buffers) for record in self._buffers[index].drain()]

@@ -12,6 +12,7 @@ from pybpftime.helpers import Helper, HelperTable, default_helpers, helper
 from pybpftime.helpers.declarations.kinds import Anything, Integer, Mem, Size, UninitMem
 from pybpftime.isa import Immediate, Program, lookup
 from pybpftime.isa.assembler import assemble
+from pybpftime.isa.encoding import MASK64
 from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Strictness
 from pybpftime.maps import Map, MapSpec, ProgramArray, create_map
 from pybpftime.program.contexts.memory import MemoryContext
@@ -47,7 +48,7 @@ def helper_table(on_probe: OnProbe | None = None) -> HelperTable:
     """Linux's helpers and the three above."""
 
     def add(machine: Machine, first: int, second: int) -> int:
-        return first + second
+        return first + second & MASK64
 
     def read(machine: Machine, memory: bytes) -> int:
         return sum(memory)

@@ -6,7 +6,8 @@ import pytest
 from engines.engine_support import helper_table, load, rig
 
 from pybpftime.engines.reference import ReferenceEngine
-from pybpftime.errors import Fault, FaultKind, InternalError, LimitExceeded
+from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
+from pybpftime.isa import Instruction
 from pybpftime.machine import LENIENT, LEVELS, LINUX, STRICT, Machine, Strictness
 from pybpftime.program.contexts.memory import MemoryContext
 
@@ -167,6 +168,14 @@ def test_a_function_does_not_see_what_the_one_before_it_wrote() -> None:
 def test_callx_calls_a_function_by_its_address(level: Strictness) -> None:
     bench = rig("r1 = 4\nr6 = code_addr(f)\ncallx r6\nr0 += 1\nexit\nf: r0 = r1\nr0 *= 2\nexit", level=level)
     assert bench.run().r0 == 9
+
+
+@levels
+def test_callx_with_the_register_in_imm_is_refused(level: Strictness) -> None:
+    """As clang before 19 wrote it: imm 0 would be r0, or a register that was left out (docs/decisions/0014)."""
+    callx, leave = Instruction(0x8D, imm=6), Instruction(0x95)
+    with pytest.raises(InputError, match="callx: imm is 0x6 and must be 0"):
+        rig((callx, leave), level=level)
 
 
 @pytest.mark.parametrize("level", [LINUX, STRICT])

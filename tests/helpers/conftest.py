@@ -35,13 +35,10 @@ def in_kernel(_unavailable: str | None) -> Iterator[KernelCaller]:
 
 
 @pytest.fixture
-def compare(in_kernel: KernelCaller) -> Callable[..., Answer]:
-    """Call a helper on both sides and compare r0 and all memory; returns the answer."""
+def both_sides(in_kernel: KernelCaller) -> Callable[..., tuple[Answer, Answer]]:
+    """Call a helper here and in the kernel with the same arguments; the two answers."""
 
-    def run(name: str, *arguments: Argument) -> Answer:
-        here = Caller().call(name, *arguments)
-        there = in_kernel.call(name, *arguments)
-        assert here == there, f"{name}{arguments}"
-        return here
+    def run(name: str, *arguments: Argument) -> tuple[Answer, Answer]:
+        return Caller().call(name, *arguments), in_kernel.call(name, *arguments)
 
     return run

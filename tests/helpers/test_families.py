@@ -11,7 +11,7 @@ from support.helper_calls import CONTEXT, Caller, Memory
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers import bind
-from pybpftime.machine import LENIENT, STRICT, RegionKind, TailCall
+from pybpftime.machine import LENIENT, STRICT, Limits, RegionKind, TailCall
 from pybpftime.maps import Map, MapSpec, PerfEventArray, ProgramArray, RingBuffer, create_map
 from pybpftime.program.contexts import make_context
 from pybpftime.uapi import MapType, ProgramType
@@ -139,6 +139,9 @@ def test_loops(caller: Caller) -> None:
     assert call(caller, "bpf_loop", 0, callbacks.function, 0, 0) == 0
     assert call(caller, "bpf_loop", 3, callbacks.function, 0, 1) == EINVAL
     assert call(caller, "bpf_loop", (8 << 20) + 1, callbacks.function, 0, 0) == E2BIG
+    caller.machine.limits = Limits(loops=2)
+    assert call(caller, "bpf_loop", 2, callbacks.function, 0, 0) == 2
+    assert call(caller, "bpf_loop", 3, callbacks.function, 0, 0) == E2BIG
 
 
 def test_a_callback_ends_its_loop(caller: Caller) -> None:

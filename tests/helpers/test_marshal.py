@@ -28,6 +28,7 @@ from pybpftime.helpers.declarations.kinds import (
     MapValueOrNullArgument,
     Mem,
     MemOrNull,
+    PointersOrNull,
     Size,
     SizeOrZero,
     Unchecked,
@@ -122,7 +123,7 @@ def any_number(a: Anything) -> Integer: ...
 
 @pytest.mark.parametrize(
     ("result", "r0"),
-    [(0, 0), (7, 7), (-2, MINUS_1 - 1), (1 << 64, 0), (True, 1), (Errno.EINVAL, 22), (MINUS_1, MINUS_1)],
+    [(0, 0), (7, 7), (-2, MINUS_1 - 1), (-1 << 63, 1 << 63), (True, 1), (Errno.EINVAL, 22), (MINUS_1, MINUS_1)],
 )
 def test_r0_is_64_bits(result: int, r0: int) -> None:
     probe = Probe(nothing, result=result)
@@ -257,6 +258,24 @@ def test_strict_machines_want_memory_written_that_is_read() -> None:
     assert stack is not None
     assert "never written" in refused(Probe(reads, caller), stack - 8, 8, kind=FaultKind.UNINITIALISED)
     assert "never written" in refused(Probe(changes, caller), stack - 8, 8, kind=FaultKind.UNINITIALISED)
+    Probe(writes, caller)(stack - 8, 8).write(bytes(8))
+    assert Probe(reads, caller)(stack - 8, 8) == bytes(8)
+
+
+def prints(arguments: PointersOrNull, size: SizeOrZero) -> Integer: ...
+
+
+def test_strict_machines_want_no_pointers_in_data() -> None:
+    caller = Caller(STRICT)
+    caller.machine.reset(0, ())
+    stack = caller.machine.registers[10]
+    assert stack is not None
+    caller.machine.memory.store(stack - 8, 8, stack)
+    for function in (reads, changes):
+        reason = refused(Probe(function, caller), stack - 8, 8, kind=FaultKind.POINTER)
+        where = f"{function.__name__}: argument 1 (data, r1)"
+        assert reason == f"{where}: read of 8 bytes of data at stack-8: a pointer or a part of one is there"
+    assert Probe(prints, caller)(stack - 8, 8) == stack.to_bytes(8, "little")
     Probe(writes, caller)(stack - 8, 8).write(bytes(8))
     assert Probe(reads, caller)(stack - 8, 8) == bytes(8)
 

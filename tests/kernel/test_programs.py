@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pybpftime import kernel
 from pybpftime.errors import BpfError, HostError, InputError
+from pybpftime.isa import Instruction, encode_program
 from pybpftime.kernel import KernelMap, KernelProgram, KernelRejection, log
 from pybpftime.uapi import AttachType, MapType, ProgramFlag, ProgramType, RunFlag, XdpAction
 
@@ -57,6 +58,12 @@ class TestLoading:
             "the kernel refused to load the program bad: R0 !read_ok (EACCES: Permission denied)"
         )
         assert isinstance(caught.value, HostError)
+
+    @pytest.mark.parametrize("fields", [{"dst_reg": 1}, {"imm": 1}])
+    def test_it_knows_no_callx(self, fields: dict[str, int]) -> None:
+        code = encode_program([Instruction(0x8D, **fields), Instruction(0x95)])
+        with pytest.raises(KernelRejection, match="unknown opcode 8d"):
+            load(ProgramType.BPF_PROG_TYPE_XDP, code)
 
     def test_rejection_before_the_verifier_has_no_log(self) -> None:
         with pytest.raises(KernelRejection) as caught:

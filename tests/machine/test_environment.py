@@ -6,9 +6,11 @@ import os
 import random
 import threading
 import time
+from typing import Any
 
 import pytest
 
+from pybpftime.errors import InputError
 from pybpftime.machine import Environment, HostEnvironment
 
 
@@ -71,7 +73,7 @@ def test_the_host_has_other_random_numbers_every_time() -> None:
 
 
 def test_given_fields_replace_the_hosts() -> None:
-    environment = HostEnvironment(pid=7, comm="mine", random=random.Random(3), cpu=2)
+    environment = HostEnvironment(pid=7, comm="mine", random=random.Random(3), cpu=2, cpu_count=4)
     assert (environment.pid, environment.comm, environment.cpu) == (7, "mine", 2)
     assert environment.random_u32() == random.Random(3).getrandbits(32)
     with pytest.raises(TypeError):
@@ -82,3 +84,40 @@ def test_a_host_without_users_is_user_0(monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("getuid", "getgid"):
         monkeypatch.delattr(os, name, raising=False)
     assert (HostEnvironment().uid, HostEnvironment().gid) == (0, 0)
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("cpu", "x", "cpu is a number from 0 to 8191"),
+    ("cpu", -1, "cpu is a number"),
+    ("cpu", 1, "there is no cpu 1, cpu_count is 1"),
+    ("cpu_count", 0, "cpu_count is a number from 1 to 8192"),
+    ("cpu_count", 8193, "cpu_count is a number"),
+    ("tid", -1, "tid is a number from 0 to 4294967295"),
+    ("pid", True, "pid is a number"),
+    ("uid", 1 << 32, "uid is a number"),
+    ("time_ns", 1.5, "time_ns is a number"),
+    ("tick_ns", -1, "tick_ns is a number"),
+    ("comm", 5, "comm is text"),
+    ("comm", "\ud800", "comm is text"),
+    ("random", 5, r"random is a random\.Random"),
+    ("user_stack", 5, "user_stack is a list of at most 127 addresses"),
+    ("user_stack", range(1 << 40), "user_stack is a list"),
+    ("kernel_stack", ["a"], "an address of kernel_stack is a number"),
+    ("user_memory", b"", "user_memory is a function"),
+    ("printk", 5, "printk is a function"),
+]
+
+
+@pytest.mark.parametrize("kind", [Environment, HostEnvironment])
+@pytest.mark.parametrize(("field", "value", "message"), WRONG)
+def test_a_field_that_makes_no_sense_is_named(kind: type[Environment], field: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^Environment: {message}"):
+        kind(**{field: value})
+
+
+def test_what_was_set_later_is_checked_on_demand() -> None:
+    environment = Environment(comm="\udc80", kernel_stack=range(127))  # a name of a file that is no UTF-8
+    environment.check()
+    environment.cpu_count = 0
+    with pytest.raises(InputError, match="cpu_count"):
+        environment.check()

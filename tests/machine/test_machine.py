@@ -85,7 +85,7 @@ def test_the_depth_is_limited() -> None:
     machine.reset(0, ())
     machine.push_frame(0, 0)
     machine.push_frame(0, 0)
-    with pytest.raises(LimitExceeded, match="limited to 3 frames") as caught:
+    with pytest.raises(LimitExceeded, match=r"limited to 3 frames$") as caught:
         machine.push_frame(0, 0)
     assert (caught.value.limit, caught.value.amount) == ("depth", 3)
     assert len(machine.frames) == 3

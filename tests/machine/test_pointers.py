@@ -13,7 +13,7 @@ from pybpftime.errors import Fault, FaultKind
 from pybpftime.isa import IntAlgebra
 from pybpftime.machine.memory import SLOT_SHIFT, SLOT_STEP, Memory, Region, RegionKind
 from pybpftime.machine.pointers import NarrowPointerAlgebra, PointerAlgebra, TrackingMemory
-from pybpftime.machine.stack import Stack, StackRegion
+from pybpftime.machine.stack import Stack
 from pybpftime.machine.strictness import STRICT
 
 MASK = (1 << 64) - 1
@@ -23,9 +23,10 @@ GAP = SLOT_STEP << SLOT_SHIFT  # from one region to the next
 def make_memory() -> tuple[TrackingMemory, int, int, int]:
     """A stack frame and two other regions with their addresses."""
     memory = TrackingMemory()
-    stack = StackRegion(RegionKind.STACK, "stack", bytearray(64))
+    stack = Stack(memory, STRICT, frame_size=64, depth=1).open(0)
+    stack.write(0, bytes(64))
     others = [Region(RegionKind.MAP_VALUE, name, bytearray(64)) for name in ("one", "two")]
-    return memory, memory.map(stack), memory.map(others[0]), memory.map(others[1])
+    return memory, stack.base, memory.map(others[0]), memory.map(others[1])
 
 
 MEMORY, STACK, ONE, TWO = make_memory()
@@ -265,6 +266,36 @@ def test_a_part_of_a_pointer_is_not_loaded(size: int) -> None:
             memory.update(stack + 8 + offset, size, lambda old: old)
         assert memory.load(stack + 16 + offset, size) == (5 if offset == 0 else 0)
     assert memory.load(stack + 8, 8) == memory.load_acquire(stack + 8, 8) == one
+
+
+@pytest.mark.parametrize("how", ["store", "store_release"])
+def test_what_is_stored_over_a_pointer_is_a_number(how: str) -> None:
+    """clang gives the place of a spilled pointer to a smaller variable."""
+    memory, stack, one, _ = make_memory()
+    for offset in (0, 4):
+        memory.store(stack + 8, 8, one)
+        STORES[how](memory, stack + 8 + offset, 4, 5)
+        assert memory.load(stack + 8 + offset, 4) == 5
+        for address, size in ((stack + 8, 8), (stack + 12 - offset, 4)):
+            with pytest.raises(Fault, match="a part of a pointer") as caught:
+                memory.load(address, size)
+            assert caught.value.kind is FaultKind.POINTER
+    memory.write(stack + 8, one.to_bytes(8, "little"))  # bytes that a helper wrote are data
+    assert memory.load(stack + 8, 4) == one & 0xFFFF_FFFF
+
+
+@pytest.mark.parametrize("how", STORES)
+def test_data_has_no_pointers(how: str) -> None:
+    memory, stack, one, _ = make_memory()
+    STORES[how](memory, stack + 8, 8, one)
+    for start, length in ((0, 16), (8, 8), (8, 1), (15, 1), (15, 9), (0, 64)):
+        with pytest.raises(Fault, match="a pointer or a part of one is there") as caught:
+            memory.read_data(stack + start, length)
+        assert (caught.value.kind, caught.value.address) == (FaultKind.POINTER, stack + start)
+    assert memory.read_data(stack, 8) == memory.read_data(stack + 16, 8) == bytes(8)
+    assert memory.read_data(stack + 8, 0) == memory.read_data(7, 0) == b""
+    assert memory.read(stack + 8, 8) == one.to_bytes(8, "little")
+    assert memory.read_data(one, 64) == bytes(64)
 
 
 def test_a_part_of_something_at_the_edge_of_the_stack() -> None:

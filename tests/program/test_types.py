@@ -64,10 +64,21 @@ def test_a_type_is_found_by_its_names(name: str | ProgramType, expected: Program
 
 
 def test_a_name_that_is_no_type_is_refused_with_near_ones() -> None:
-    with pytest.raises(InputError, match=r"no program type named 'sched_clss'; is it .*sched_cls"):
-        program_type("sched_clss")
-    with pytest.raises(InputError, match=r"is it .*xdp"):
-        program_type("")
+    for name, hint in (
+        ("sched_clss", "is it sched_cls or sched_act?"),
+        ("BPF_PROG_TYPE_SCHED_CLSS", "is it sched_cls or sched_act?"),
+        ("raw_tracepint", "is it raw_tracepoint, tracepoint or raw_tracepoint_writable?"),
+    ):
+        with pytest.raises(InputError) as refused:
+            program_type(name)
+        assert refused.value.reason == f"there is no program type named {name!r}; {hint}"
+
+
+@pytest.mark.parametrize("name", ["", "frob", "x" * 1_000_000])
+def test_a_name_that_is_near_to_none_is_refused_with_those_that_are_served(name: str) -> None:
+    with pytest.raises(InputError, match=r"; there is cgroup_skb, .*, tracepoint and xdp$") as refused:
+        program_type(name)
+    assert len(refused.value.reason) < 300
 
 
 @pytest.mark.parametrize(

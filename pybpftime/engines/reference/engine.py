@@ -99,8 +99,8 @@ class ReferenceExecutable:
             except (Fault, LimitExceeded) as error:
                 raise self._located(error, pc) from None
             else:
-                used_up = LimitExceeded("the instruction budget is used up", limit="instructions", amount=self._budget)
-                raise self._located(used_up, pc)
+                reason = f"the instruction budget is used up (budget={self._budget})"
+                raise self._located(LimitExceeded(reason, limit="instructions", amount=self._budget), pc)
 
     def _call(self, address: int, arguments: Sequence[int]) -> int:
         """Call the function at `address` from a helper: `machine.call`."""

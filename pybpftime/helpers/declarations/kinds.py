@@ -46,7 +46,7 @@ class ArgumentKind:
     helper does with the memory; memory that is only written need not be initialised before.  `size`, `aligned`:
     bytes of FIXED_MEMORY and whether their natural alignment is demanded.  `zero`: a SIZE may be 0.  `packet`: the
     CONTEXT must carry a packet of that kind.  `type_name`: the struct of an OBJECT.  `releases`: the argument gives
-    up a reference that another helper returned.
+    up a reference that another helper returned.  `pointers`: the memory may hold pointers, which are data otherwise.
     """
 
     name: str
@@ -61,6 +61,7 @@ class ArgumentKind:
     packet: Literal["xdp", "skb"] | None = None
     type_name: str | None = None
     releases: bool = False
+    pointers: bool = False
 
 
 class ResultRole(StrEnum):
@@ -121,6 +122,13 @@ Mem = Annotated[Any, _Kind("Mem", "ARG_PTR_TO_MEM | MEM_RDONLY", Role.MEMORY, re
 MemOrNull = Annotated[
     Any, _Kind("MemOrNull", "ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_RDONLY", Role.MEMORY, nullable=True, reads=True)
 ]
+PointersOrNull = Annotated[
+    Any,
+    _Kind(
+        "PointersOrNull", "ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_RDONLY", Role.MEMORY,
+        nullable=True, reads=True, pointers=True,
+    ),
+]  # fmt: skip
 UninitMem = Annotated[Any, _Kind("UninitMem", "ARG_PTR_TO_UNINIT_MEM", Role.MEMORY, writes=True)]
 UninitMemOrNull = Annotated[
     Any, _Kind("UninitMemOrNull", "ARG_PTR_TO_MEM_OR_NULL", Role.MEMORY, nullable=True, writes=True)

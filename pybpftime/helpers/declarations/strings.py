@@ -9,7 +9,7 @@ from pybpftime.helpers.declarations.kinds import (
     Integer,
     LongPointer,
     Mem,
-    MemOrNull,
+    PointersOrNull,
     Size,
     SizeOrZero,
     UninitMemOrNull,
@@ -32,7 +32,11 @@ def bpf_strtoul(text: Mem, size: Size, flags: Anything, result: LongPointer) -> 
 
 @helper(165, since="5.13", gpl_only=True)
 def bpf_snprintf(
-    target: UninitMemOrNull, size: SizeOrZero, format: ConstString, arguments: MemOrNull, arguments_size: SizeOrZero
+    target: UninitMemOrNull,
+    size: SizeOrZero,
+    format: ConstString,
+    arguments: PointersOrNull,
+    arguments_size: SizeOrZero,
 ) -> Integer:
     """Format `arguments` (an array of up to 12 numbers of 64 bits) into `target`, zero-terminated.
 

@@ -9,7 +9,7 @@ from pybpftime.helpers.declarations.kinds import (
     Context,
     Integer,
     Mem,
-    MemOrNull,
+    PointersOrNull,
     Size,
     SizeOrZero,
     Unchecked,
@@ -42,7 +42,7 @@ def bpf_get_attach_cookie(context: Context) -> Integer:
 
 
 @helper(177, since="5.16", gpl_only=True)
-def bpf_trace_vprintk(format: Mem, size: Size, arguments: MemOrNull, arguments_size: SizeOrZero) -> Integer:
+def bpf_trace_vprintk(format: Mem, size: Size, arguments: PointersOrNull, arguments_size: SizeOrZero) -> Integer:
     """As bpf_trace_printk, with `arguments` an array of up to 12 numbers of 64 bits.  EINVAL for a bad size too."""
 
 

@@ -9,15 +9,13 @@ from pybpftime.machine import Machine, Region, RegionKind
 from pybpftime.maps import Map
 from pybpftime.maps.kinds import MAP_KINDS
 
-MAX_LOOPS = 8 << 20  # BPF_MAX_LOOPS
-
 
 @implements("bpf_loop")
 def loop(machine: Machine, count: int, callback: int, callback_context: int, flags: int) -> int:
     count &= 0xFFFF_FFFF
     if flags:
         return -EINVAL
-    if count > MAX_LOOPS:
+    if count > machine.limits.loops:
         return -E2BIG
     for index in range(count):
         if _call(machine, callback, index, callback_context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from pybpftime.errors import InputError
 from pybpftime.machine import Machine
 
 
-class Context:
+class Context(ABC):
     """What one program is run on: the memory behind r1, and what became of it.
 
     A context may be entered again: the program then runs on what the run before left, as with `repeat` of
@@ -18,12 +19,12 @@ class Context:
 
     __slots__ = ()
 
+    @abstractmethod
     def enter(self, machine: Machine) -> tuple[int, ...]:
         """Map the memory, as transient regions, and return the argument registers r1, r2, ...
 
         The address space has no transient regions when this is called.
         """
-        raise NotImplementedError
 
     @property
     def packet(self) -> bytes | None:

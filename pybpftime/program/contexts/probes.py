@@ -60,7 +60,12 @@ class StructureContext(Context):
     __slots__ = ("attach_cookie", "content", "function_address", "layout", "start")
 
     def __init__(
-        self, layout: ContextLayout, content: bytearray, *, start: int = 0, probe: Mapping[str, int] | None = None
+        self,
+        layout: ContextLayout,
+        content: bytearray | memoryview,
+        *,
+        start: int = 0,
+        probe: Mapping[str, int] | None = None,
     ) -> None:
         self.layout = layout
         self.content = content
@@ -93,7 +98,7 @@ def registers_context(ctx: Mapping[str, Any] | bytes | None) -> StructureContext
         for layout, _ in _ARCHITECTURES.values():
             if len(ctx) == layout.size:
                 return StructureContext(layout, bytearray(ctx))
-        raise InputError(f"{len(ctx)} bytes are no registers: x86-64 has 168 bytes of them, arm64 has 272")
+        raise InputError(f"registers have 168 bytes on x86-64 and 272 on arm64, not {len(ctx)}")
     given, probe = _split(ctx)
     name = given.pop("arch", "x86_64")
     if not isinstance(name, str) or name not in _ARCHITECTURES:

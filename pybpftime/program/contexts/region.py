@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pybpftime.errors import Fault
 from pybpftime.machine import Region, RegionKind
-from pybpftime.machine.memory import place
+from pybpftime.machine.memory import count, place
 from pybpftime.program.types.layout import ContextLayout, FieldKind
 
 AddressOf = Callable[[FieldKind], int]
@@ -18,7 +18,13 @@ class StructureRegion(Region):
     __slots__ = ("layout",)
 
     def __init__(
-        self, layout: ContextLayout, data: bytearray, *, aligned: bool, writable: bool = False, start: int = 0
+        self,
+        layout: ContextLayout,
+        data: bytearray | memoryview,
+        *,
+        aligned: bool,
+        writable: bool = False,
+        start: int = 0,
     ) -> None:
         super().__init__(
             RegionKind.CONTEXT, layout.name, data, start=start, writable=writable, aligned=aligned, atomic=False
@@ -38,7 +44,7 @@ class TranslatedRegion(StructureRegion):
 
     __slots__ = ("_address_of", "_loads", "_stores")
 
-    def __init__(self, layout: ContextLayout, data: bytearray, address_of: AddressOf) -> None:
+    def __init__(self, layout: ContextLayout, data: bytearray | memoryview, address_of: AddressOf) -> None:
         super().__init__(layout, data, aligned=True, writable=True)
         self._address_of = address_of
         self._loads = layout.loads
@@ -73,13 +79,12 @@ class TranslatedRegion(StructureRegion):
         objection = self.layout.objection(offset, size, access)
         assert objection is not None
         kind, rule = objection
-        amount = "1 byte" if size == 1 else f"{size} bytes"
-        reason = f"{access} of {amount} at {self.describe(offset)}: {rule}"
+        reason = f"{access} of {count(size)} at {self.describe(offset)}: {rule}"
         return Fault(kind, reason, address=self.base + offset, size=size, region=self.name)
 
     def _no_memory(self, offset: int, length: int, access: str) -> Fault:
         fault = Region.refuse(self, offset, length, access)
-        fault.reason = f"{access} of {length} bytes at {self.describe(offset)}: a helper takes no context as memory"
+        fault.reason = f"{access} of {count(length)} at {self.describe(offset)}: a helper takes no context as memory"
         return fault
 
 
@@ -105,3 +110,9 @@ class PacketRegion(Region):
 
     def describe(self, offset: int) -> str:
         return f"{self.name}{place(offset - self.head)}"
+
+    def misaligned(self, offset: int, size: int, access: str) -> Fault:
+        fault = super().misaligned(offset, size, access)
+        why = f"a packet begins {NET_IP_ALIGN} bytes behind an aligned address (NET_IP_ALIGN)"
+        fault.reason += f": {why}, which aligns what follows its Ethernet header"
+        return fault

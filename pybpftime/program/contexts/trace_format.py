@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pybpftime.errors import InputError
+from pybpftime.machine.memory import count
 from pybpftime.program.contexts.context import octets, refuse_unknown, whole_number
 
 LARGEST_RECORD = 8192  # PERF_MAX_TRACE_SIZE
@@ -74,7 +75,7 @@ class TraceFormat:
                     raise InputError(f"{field.name}: a record has at most {LARGEST_RECORD} bytes")
                 content = (len(content) << 16 | where).to_bytes(4, "little")
             if len(content) > field.size:
-                raise InputError(f"{field.name}: {len(content)} bytes do not fit {field.size}")
+                raise InputError(f"{field.name}: a value of {count(len(content))} does not fit {field.size}")
             record[field.offset : field.offset + len(content)] = content
         return bytes(record)
 
@@ -114,13 +115,13 @@ def _field(found: re.Match[str], declaration: re.Match[str], line: int) -> Trace
     if offset + size > LARGEST_RECORD or (location and size != 4):
         raise InputError(f"field {declaration['name']} has offset {offset} and size {size}", line=line)
     text = _CHARACTERS.search(declaration["type"]) is not None
-    count = 1
+    elements = 1
     if declaration["count"] is not None and not location:
         # The count may be an expression of the kernel's source; then elements are bytes.
-        count = int(declaration["count"]) if declaration["count"].isdecimal() else size
-        if not 0 < count <= size or size % count:
-            raise InputError(f"field {declaration['name']} has {size} bytes for {count} elements", line=line)
-    return TraceField(declaration["name"], offset, size, count, location["location"] if location else "", text)
+        elements = int(declaration["count"]) if declaration["count"].isdecimal() else size
+        if not 0 < elements <= size or size % elements:
+            raise InputError(f"field {declaration['name']} has {count(size)} for {elements} elements", line=line)
+    return TraceField(declaration["name"], offset, size, elements, location["location"] if location else "", text)
 
 
 _COMMON = (

@@ -50,7 +50,7 @@ class XdpContext(PacketContext):
         check_packet(packet)
         if len(metadata) % 4 or len(metadata) > HEADROOM - FRAME_HEADER:
             reason = f"a multiple of 4 up to {HEADROOM - FRAME_HEADER}"
-            raise InputError(f"metadata: {len(metadata)} bytes of metadata are not {reason}")
+            raise InputError(f"metadata: the length {len(metadata)} is not {reason}")
         end = HEADROOM + len(packet)
         frame_size = max(FRAME_SIZE, -(-(end + TAILROOM) // FRAME_SIZE) * FRAME_SIZE)
         buffer = bytearray(frame_size)

@@ -6,7 +6,7 @@ may_access_skb, may_access_direct_pkt_data and check_return_code of kernel/bpf/v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -171,6 +171,8 @@ _ALIASES = {
     "tp": _P.BPF_PROG_TYPE_TRACEPOINT,
     "raw_tp": _P.BPF_PROG_TYPE_RAW_TRACEPOINT,
 }
+LONGEST_NAME = 60
+_SERVED = sorted(row.name for row in _ROWS if row.context)
 _NAMES = {row.name: row.type for row in _ROWS} | _ALIASES
 
 
@@ -178,10 +180,17 @@ def program_type(name: str | ProgramType) -> ProgramType:
     """The program type called `name`: `xdp`, `BPF_PROG_TYPE_XDP`, `tc`...; InputError with near names otherwise."""
     if isinstance(name, ProgramType):
         return name
-    found = _NAMES.get(name.strip().lower().removeprefix("bpf_prog_type_"))
+    text = name.strip().lower().removeprefix("bpf_prog_type_")
+    found = _NAMES.get(text)
     if found is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(name.lower(), _NAMES, n=3) or sorted(row.name for row in _ROWS if row.context)
-        raise InputError(f"there is no program type named {name!r}; is it {' or '.join(near)}?")
+        near = get_close_matches(text[:LONGEST_NAME], _NAMES, n=3, cutoff=0.7)
+        known = f"is it {_listed(near, 'or')}?" if near else f"there is {_listed(_SERVED, 'and')}"
+        raise InputError(f"there is no program type named {name[:LONGEST_NAME]!r}; {known}")
     return found
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
