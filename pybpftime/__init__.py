@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pybpftime.isa.assembler import assemble
     from pybpftime.isa.disassembler import disassemble
     from pybpftime.machine.environment import Environment
+    from pybpftime.machine.machine import Limits
     from pybpftime.program.packets import read_packets
     from pybpftime.runtime.load import load
     from pybpftime.runtime.objects import Object, Program
@@ -43,6 +44,7 @@ __all__ = [
     "HostError",
     "InputError",
     "LimitExceeded",
+    "Limits",
     "Object",
     "Program",
     "Result",
@@ -61,6 +63,7 @@ _HOMES = {
     "HostError": "errors",
     "InputError": "errors",
     "LimitExceeded": "errors",
+    "Limits": "machine.machine",
     "Object": "runtime.objects",
     "Program": "runtime.objects",
     "Result": "runtime.result",

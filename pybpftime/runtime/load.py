@@ -15,14 +15,12 @@ from pybpftime.isa.encoding import Program as Instructions
 from pybpftime.isa.text_input import parse_program_text
 from pybpftime.machine import LEVELS, Environment, Limits, Observer, Strictness
 from pybpftime.program.elf import load_object
+from pybpftime.program.elf_file import MAGIC, MAX_FILE
 from pybpftime.program.spec import ObjectSpec, ProgramSpec
 from pybpftime.program.types import program_type
+from pybpftime.runtime.names import no_such
 from pybpftime.runtime.objects import Object
 from pybpftime.uapi import ProgramType
-
-ELF_MAGIC = b"\x7fELF"
-MAX_FILE = 64 << 20
-"""The largest file that is read, in bytes."""
 
 Addition = HelperTable | ModuleType | str | os.PathLike[str]
 """A table, a module with helpers, or the path of one."""
@@ -55,7 +53,7 @@ def load(
     """
     if isinstance(level, str):
         if level not in LEVELS:
-            raise InputError(f"there is no level named {level}; there is {', '.join(LEVELS)}")
+            raise no_such("level", level, LEVELS)
         level = LEVELS[level]
     table, modules = resolve_helpers(helpers)
     return Object(
@@ -83,7 +81,7 @@ def resolve_helpers(helpers: Helpers | None) -> tuple[HelperTable, list[ModuleTy
             modules.append(load_helper_module(one))
         else:
             wanted = "a HelperTable, a module, the path of one, or a list of them"
-            raise InputError(f"helpers takes {wanted}, not {one!r:.80}")
+            raise InputError(f"helpers takes {wanted}, not {type(one).__name__}")
     if len(tables) > 1:
         raise InputError("helpers takes one HelperTable, and modules in addition to it")
     table = tables[0] if tables else installed_helpers()
@@ -133,7 +131,7 @@ def read_object(
     if isinstance(source, tuple):
         return _raw_object(source, given, name)
     content, file = (source, name) if isinstance(source, bytes) else (read_file(source), name or os.fspath(source))
-    if content.startswith(ELF_MAGIC):
+    if content.startswith(MAGIC):
         spec = load_object(content, name=file)
         return spec if given is None else _with_type(spec, given)
     try:

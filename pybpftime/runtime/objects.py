@@ -1,13 +1,16 @@
 """Objects and programs that live: maps with contents, programs that run on packets, contexts or plain memory.
 
 All programs of an object share its maps and one address space, so that an address that one program stores in a
-map is valid for the others.  Each program has a machine of its own.
+map is valid for the others.  Each program has a machine of its own.  One program of an object runs at a time: other
+threads wait for their turn, as they do to read or change a map or a variable.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import RLock
 from typing import Any
 
 from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable
@@ -22,6 +25,7 @@ from pybpftime.program.loaded import LoadedProgram
 from pybpftime.program.spec import ObjectSpec
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime.globals import Globals
+from pybpftime.runtime.names import ByName, no_such
 from pybpftime.runtime.result import Result
 from pybpftime.runtime.views import MapView
 from pybpftime.uapi import MapFlag, MapType, ProgramType
@@ -51,21 +55,27 @@ class Object:
         _require("environment", environment, Environment)
         _require("helpers", helpers, HelperTable)
         _require("limits", limits, Limits)
+        _require("variables", variables, Mapping)
         if engine not in list(ENGINES):  # a list, for what cannot be a key of a dict
-            raise InputError(f"there is no engine named {engine}; there is {', '.join(ENGINES)}")
+            raise no_such("engine", engine, ENGINES)
         self.spec = spec
         self.level = level
         self.environment = Environment() if environment is None else environment
+        self.environment.check()
         self.helpers = default_helpers() if helpers is None else helpers
         self.limits = Limits() if limits is None else limits
         self.engine = ENGINES[engine]()
         self.observers = tuple(observers)
         self.memory = new_memory(level)
+        self.lock = RLock()
+        self._running: Program | None = None
         self._maps = {name: self._create(name) for name in spec.maps}
         loaded = {name: LoadedProgram(program, self._maps) for name, program in spec.programs.items()}
-        self.maps: Mapping[str, MapView] = {name: MapView(map, spec.btf, loaded) for name, map in self._maps.items()}
+        views = {name: MapView(map, spec.btf, loaded, self.lock) for name, map in self._maps.items()}
+        self.maps: Mapping[str, MapView] = ByName("map", views, spec.file)
         self.globals = Globals(self.maps, spec.btf)
-        self.programs: Mapping[str, Program] = {name: Program(program, self) for name, program in loaded.items()}
+        programs = {name: Program(program, self) for name, program in loaded.items()}
+        self.programs: Mapping[str, Program] = ByName("program", programs, spec.file)
         for name, value in (variables or {}).items():
             self.globals[name] = value
         self._fill_static_values()
@@ -94,22 +104,38 @@ class Object:
             raise InputError(f"name one of the object's programs: {names}", file=self.spec.file)
         return next(iter(self.programs.values()))
 
+    @contextmanager
+    def exclusively(self, program: Program) -> Iterator[None]:
+        """For one run of `program`: other threads wait; InputError when this thread is in a run of the object."""
+        with self.lock:
+            if self._running is not None:
+                raise InputError(
+                    f"program {program.name} cannot run while {self._running.name} does: what a helper or an observer "
+                    "runs is loaded as an object of its own",
+                    file=self.spec.file,
+                )
+            self._running = program
+            try:
+                yield
+            finally:
+                self._running = None
+
     def __getitem__(self, name: str) -> Program:
-        try:
-            return self.programs[name]
-        except KeyError:
-            names = ", ".join(self.programs) or "none"
-            raise InputError(f"there is no program named {name}; there is {names}", file=self.spec.file) from None
+        return self.programs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.programs
 
     def __iter__(self) -> Iterator[Program]:
         return iter(self.programs.values())
 
     def __repr__(self) -> str:
-        return f"<object {self.spec.file or ''}: {', '.join(self.programs)}>"
+        file = f" {self.spec.file}" if self.spec.file else ""
+        return f"<object{file}: {', '.join(self.programs) or 'no programs'}>"
 
 
 class Program:
-    """A program that can run.  Compiled when it first runs; one run at a time."""
+    """A program that can run.  Compiled when it first runs; one run of its object at a time."""
 
     def __init__(self, loaded: LoadedProgram, owner: Object) -> None:
         self.loaded = loaded
@@ -140,7 +166,12 @@ class Program:
     @property
     def machine(self) -> Machine:
         """The machine that it runs on: registers, memory, frames after a run."""
-        return self._compiled().machine
+        return self.executable.machine
+
+    @property
+    def executable(self) -> Executable:
+        """What the engine made of it, bound to its machine: for those who run it on contexts of their own."""
+        return self._compiled()
 
     def run(
         self,
@@ -156,10 +187,22 @@ class Program:
         `packet` are the bytes of a frame, for program types that take one; `ctx` the context's fields, or its
         bytes for types whose context is a plain structure; `mem` plain memory for a program without a type.
         Raises Fault when the program does something undefined, LimitExceeded when `budget` instructions did not
-        suffice, InputError when an argument does not fit the program type or is of the wrong kind.
+        suffice, InputError when an argument does not fit the program type or is of the wrong kind, or when a helper
+        or an observer calls this during a run of the same object.
         """
         packet, mem = _bytes("packet", packet), _bytes("mem", mem)
         _require_budget(budget)
+        with self.object.exclusively(self):
+            return self._run(packet, ctx, mem, budget, observers)
+
+    def _run(
+        self,
+        packet: bytes | None,
+        ctx: Mapping[str, Any] | bytes | None,
+        mem: bytes | None,
+        budget: int,
+        observers: Sequence[Observer],
+    ) -> Result:
         executable = self._compiled()
         machine = executable.machine
         context = make_context(self.type, packet=packet, ctx=ctx, mem=mem, attach_type=self.spec.attach_type)
@@ -180,11 +223,12 @@ class Program:
         self._compiled()
 
     def _compiled(self) -> Executable:
-        if self._executable is None:
-            owner = self.object
-            machine = Machine(owner.memory, owner.level, owner.environment, limits=owner.limits)
-            self._executable = owner.engine.compile(self.loaded, machine, owner.helpers)
-        return self._executable
+        owner = self.object
+        with owner.lock:
+            if self._executable is None:
+                machine = Machine(owner.memory, owner.level, owner.environment, limits=owner.limits)
+                self._executable = owner.engine.compile(self.loaded, machine, owner.helpers)
+            return self._executable
 
     def __repr__(self) -> str:
         return f"<program {self.name}: {PROGRAM_TYPES[self.type].name}, {len(self.spec.instructions)} slots>"
@@ -193,7 +237,7 @@ class Program:
 def _require(name: str, value: object, kind: type) -> None:
     """InputError when an argument is neither left out nor of its kind."""
     if value is not None and not isinstance(value, kind):
-        raise InputError(f"{name} takes an object of the class {kind.__name__}, not {value!r:.80}")
+        raise InputError(f"{name} takes an object of the class {kind.__name__}, not {type(value).__name__}")
 
 
 def _require_budget(value: object) -> None:

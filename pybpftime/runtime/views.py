@@ -6,7 +6,8 @@ array holds is the program's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from pybpftime.errors import InputError
@@ -16,17 +17,30 @@ from pybpftime.program.loaded import LoadedProgram
 from pybpftime.uapi import Errno, MapType
 
 NUMBER_SIZES = (1, 2, 4, 8)
+MISSING = object()
 
 
 class MapView:
     """A map with the look of a dict.  `raw` is the map itself, with the operations of bpf(2) on bytes.
 
-    A missing key is a KeyError; what the kernel refuses is a MapError with its errno; a key or value that does
-    not fit its type an InputError that says where.  `programs` are those that a program array may hold, by name.
+    A key that is not there is a KeyError, as in a dict; an index behind the end of an array is such a key.  What
+    cannot be written as a key or value of the map (text for a number, a misspelt field, a number too large) is an
+    InputError that says where, for `get` and `in` too: it is a mistake rather than missing.  What the kernel refuses,
+    such as deleting an element of an array, is a MapError with its errno.
+
+    `keys`, `values`, `items` and iteration are of the moment when they are asked for: programs may change the map
+    meanwhile.  `programs` are those that a program array may hold, by name; `lock` is held during every operation.
     """
 
-    def __init__(self, map: Map, btf: Btf | None, programs: Mapping[str, LoadedProgram] | None = None) -> None:
+    def __init__(
+        self,
+        map: Map,
+        btf: Btf | None,
+        programs: Mapping[str, LoadedProgram] | None = None,
+        lock: AbstractContextManager[Any] | None = None,
+    ) -> None:
         self.raw = map
+        self.lock = nullcontext() if lock is None else lock
         self._programs = {} if programs is None else programs
         self.spec = map.spec
         self._btf = btf
@@ -44,14 +58,11 @@ class MapView:
         return self.spec.type
 
     def __getitem__(self, key: Any) -> Any:
-        try:
-            value = self.raw.lookup(self.encode_key(key))
-        except MapError as error:
-            if error.errno == Errno.ENOENT:
-                raise KeyError(key) from None
-            raise
-        if isinstance(self.raw, ProgramArray):
-            return self._program_name(int.from_bytes(self.encode_key(key), "little"))
+        encoded = self.encode_key(key)
+        with self.lock, _missing_is(key):
+            value = self.raw.lookup(encoded)
+            if isinstance(self.raw, ProgramArray):
+                return self._program_name(int.from_bytes(encoded, "little"))
         return self.decode_value(value)
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -62,30 +73,65 @@ class MapView:
             return default
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.raw.update(self.encode_key(key), self.encode_value(value))
+        encoded_key, encoded_value = self.encode_key(key), self.encode_value(value)
+        with self.lock:
+            self.raw.update(encoded_key, encoded_value)
 
     def __delitem__(self, key: Any) -> None:
-        try:
-            self.raw.delete(self.encode_key(key))
-        except MapError as error:
-            if error.errno == Errno.ENOENT:
-                raise KeyError(key) from None
-            raise
+        encoded = self.encode_key(key)
+        with self.lock, _missing_is(key):
+            self.raw.delete(encoded)
+
+    def pop(self, key: Any, default: Any = MISSING) -> Any:
+        """Take out the value under `key`; `default` if there is none, KeyError without it."""
+        with self.lock:
+            value = self.get(key, MISSING)
+            if value is not MISSING:
+                del self[key]
+                return value
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def update(self, other: Mapping[Any, Any] | MapView | Iterable[tuple[Any, Any]]) -> None:
+        """Set the elements of another map, of a dict, or pairs of keys and values, one after the other."""
+        pairs = other.items() if isinstance(other, Mapping | MapView) else other
+        for key, value in pairs:
+            self[key] = value
+
+    def clear(self) -> None:
+        """Delete every element, one after the other."""
+        with self.lock:
+            for key in self.keys():
+                del self[key]
 
     def __contains__(self, key: Any) -> bool:
-        return self.get(key, self) is not self
+        return self.get(key, MISSING) is not MISSING
 
     def __iter__(self) -> Iterator[Any]:
-        return (key for key, _ in self.items())
+        return iter(self.keys())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.raw.items())
+        return len(self._entries())
+
+    def keys(self) -> list[Any]:
+        """All keys."""
+        return [self.decode_key(key) for key, _ in self._entries()]
+
+    def values(self) -> list[Any]:
+        """All values, in the order of the keys."""
+        return [value for _, value in self.items()]
 
     def items(self) -> list[tuple[Any, Any]]:
         """All keys with their values."""
-        if isinstance(self.raw, ProgramArray):
-            return [(index, self._program_name(index)) for index, _ in self.raw.programs()]
-        return [(self.decode_key(key), self.decode_value(value)) for key, value in self.raw.items()]
+        return [(self.decode_key(key), self.decode_value(value)) for key, value in self._entries()]
+
+    def _entries(self) -> list[tuple[bytes, Any]]:
+        """Keys as bytes, with values as the map gives them or as the names of programs."""
+        with self.lock:
+            if isinstance(self.raw, ProgramArray):
+                return [(index.to_bytes(4, "little"), self._program_name(index)) for index, _ in self.raw.programs()]
+            return list(self.raw.items())
 
     def to_dict(self) -> dict[Any, Any]:
         """The contents as a dict.
@@ -99,7 +145,9 @@ class MapView:
         drain = getattr(self.raw, "drain", None)
         if drain is None:
             raise InputError(f"map {self.name} is a {self.type.name}: there are no records to drain")
-        return [self.decode_record(record) for record in drain()]
+        with self.lock:
+            records = list(drain())
+        return [self.decode_record(record) for record in records]
 
     def decode_record(self, record: Any) -> Any:
         """A record as its value type reads it, where the map names one, else as it is."""
@@ -161,7 +209,8 @@ class MapView:
             if not -(1 << 8 * size - 1) <= value < 1 << 8 * size:
                 raise InputError(f"map {self.name}: the {what} {value} does not fit {size} bytes")
             return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
-        raise InputError(f"map {self.name}: the {what} has no BTF type; give {size} bytes")
+        wanted = f"a number or {size} bytes" if size in NUMBER_SIZES else f"{size} bytes"
+        raise InputError(f"map {self.name}: the {what} has no BTF type; give {wanted}")
 
     def _decode(self, content: bytes, type_id: int) -> Any:
         if type_id and self._btf is not None:
@@ -169,7 +218,18 @@ class MapView:
         return int.from_bytes(content, "little") if len(content) in NUMBER_SIZES else content
 
     def __repr__(self) -> str:
-        return f"<map {self.name}: {self.type.name}, {self.spec.max_entries} entries>"
+        return f"<map {self.name}: {self.type.name}, at most {self.spec.max_entries} entries>"
+
+
+@contextmanager
+def _missing_is(key: Any) -> Iterator[None]:
+    """ENOENT is a KeyError."""
+    try:
+        yield
+    except MapError as error:
+        if error.errno == Errno.ENOENT:
+            raise KeyError(key) from None
+        raise
 
 
 def _hashable(key: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from program.btf_support import (
     SAMPLE,
-    check_c,
+    c_errors,
     committed_objects,
     compile_c,
     elf_section,
@@ -107,7 +107,7 @@ def test_declarations_are_cs(tmp_path: Path) -> None:
             btf = build(*records)
             lines.append(f"extern {declare(btf, 3, f'x{number}')};")
             lines.append(f'_Static_assert(__builtin_types_compatible_p(typeof(x{number}), {type_name(btf, 3)}), "");')
-    check_c(tmp_path, "\n".join(lines))
+    assert c_errors(tmp_path, "\n".join(lines)) == ""
 
 
 def test_definitions() -> None:
@@ -189,17 +189,19 @@ def static_asserts(writer: DumpWriter) -> list[str]:
     return found
 
 
-def check_dump(btf: Btf, folder: Path) -> int:
+def judged_dump(btf: Btf, folder: Path) -> tuple[str, int]:
+    """What clang finds wrong in the dump and in assertions of its layout, and how many assertions these are."""
     writer = DumpWriter(btf)
     text = writer.dump()
     asserts = static_asserts(writer)
-    check_c(folder, text + "\n".join(asserts))
-    return len(asserts)
+    return c_errors(folder, text + "\n".join(asserts)), len(asserts)
 
 
 def test_dump_compiles_to_the_same_layout(tmp_path: Path) -> None:
     btf = Btf.parse(elf_section(compile_c(tmp_path, SAMPLE), ".BTF"))
-    assert check_dump(btf, tmp_path) > 40
+    errors, count = judged_dump(btf, tmp_path)
+    assert errors == ""
+    assert count > 40
 
 
 def test_dump_compiled_again_is_the_same_btf(tmp_path: Path) -> None:
@@ -226,18 +228,22 @@ def test_dump_of_committed_objects(repository: Path, tmp_path: Path) -> None:
     if not objects:
         pytest.skip("needs tests/programs/*.bpf.o")
     for path in objects:
-        check_dump(Btf.parse(elf_section(path, ".BTF")), tmp_path)
+        errors, _ = judged_dump(Btf.parse(elf_section(path, ".BTF")), tmp_path)
+        assert errors == "", path
 
 
 def test_dump_of_a_whole_kernel(tmp_path: Path) -> None:
     btf = Btf.parse(vmlinux_bytes())
-    assert check_dump(btf, tmp_path) > 10_000
+    errors, count = judged_dump(btf, tmp_path)
+    assert errors == ""
+    assert count > 10_000
 
 
 @settings(max_examples=12)
 @given(sized_types())
 def test_dump_of_made_up_types(tmp_path_factory: pytest.TempPathFactory, made: tuple[Btf, list[int]]) -> None:
-    check_dump(made[0], tmp_path_factory.mktemp("dump"))
+    errors, _ = judged_dump(made[0], tmp_path_factory.mktemp("dump"))
+    assert errors == ""
 
 
 def test_order_and_names() -> None:
@@ -315,7 +321,7 @@ def test_types_that_c_calls_otherwise(tmp_path: Path) -> None:
         "\n".join(["struct s {", *body, "};"]),
         "typedef int __attribute__((noderef)) *pointer;\n",
     ]
-    check_c(tmp_path, text + "\n".join(static_asserts(DumpWriter(btf))))
+    assert c_errors(tmp_path, text + "\n".join(static_asserts(DumpWriter(btf)))) == ""
 
 
 def test_dump_of_a_split_btf() -> None:
@@ -339,7 +345,7 @@ def test_dump_of_a_split_btf() -> None:
 def test_builtin_sizes(name: str, size: int | None, tmp_path: Path) -> None:
     assert builtin_size(name, 8) == size
     if size:
-        check_c(tmp_path, f'_Static_assert(sizeof({name}) == {size}, "");')
+        assert c_errors(tmp_path, f'_Static_assert(sizeof({name}) == {size}, "");') == ""
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_decode(name: str, data: str, value: Any) -> None:
     found = decode(TYPES.btf, getattr(TYPES, name), bytes.fromhex(data))
     assert found == value
     assert isinstance(found, bool) == isinstance(value, bool)
-    if data != "68690000ffff0000":  # what follows the NUL is no part of the value
+    if data not in ("68690000ffff0000", "07"):  # what follows the NUL is no part of the value; 7 is no `_Bool`
         assert encode(TYPES.btf, getattr(TYPES, name), found) == bytes.fromhex(data)
 
 
@@ -309,7 +309,10 @@ def test_encode_what_people_give(name: str, value: Any, data: str) -> None:
         ("extended", 1.5, "long double: 1.5 is not bytes"),
         ("extended", [1, 300], "long double: [1, 300] is not a list of bytes"),
         ("ptr", -1, "void *: -1 does not fit a pointer"),
-        ("bool", 256, "_Bool: 256 does not fit _Bool"),
+        ("bool", 256, "_Bool: 256 is no _Bool: it is 0 or 1"),
+        ("bool", 5, "_Bool: 5 is no _Bool: it is 0 or 1"),
+        ("bool", "-1", "_Bool: -1 is no _Bool: it is 0 or 1"),
+        ("bools", [True, 2], "_Bool[2][1]: 2 is no _Bool: it is 0 or 1"),
         ("bss", {"count": 1}, ".bss: .bss has no 'count', it has counter, counter@8"),
     ],
 )
@@ -352,6 +355,17 @@ def test_nan_among_the_views_of_a_union() -> None:
     assert math.isnan(nan)
 
 
+def is_no_bool(btf: Btf, type_id: int, value: Any) -> bool:
+    """Whether some byte of a `_Bool` is neither 0 nor 1: decode tells so, and encode makes no such byte."""
+    try:
+        encode(btf, type_id, value)
+    except InputError as error:
+        if error.reason.endswith("it is 0 or 1"):
+            return True
+        raise
+    return False
+
+
 @given(sized_types(), st.data())
 @settings(max_examples=150)
 def test_round_trip(made: tuple[Btf, list[int]], data: st.DataObject) -> None:
@@ -360,6 +374,8 @@ def test_round_trip(made: tuple[Btf, list[int]], data: st.DataObject) -> None:
         size = btf.size_of(type_id)
         raw = data.draw(st.binary(min_size=size, max_size=size))
         value = decode(btf, type_id, raw)
+        if is_no_bool(btf, type_id, value):
+            continue
         again = encode(btf, type_id, value)
         assert json.dumps(decode(btf, type_id, again)) == json.dumps(value)
         assert encode(btf, type_id, json.loads(json.dumps(value))) == again
@@ -375,9 +391,12 @@ def test_bytes_without_padding_survive_exactly(made: tuple[Btf, list[int]], data
     btf, ids = made
     for type_id in ids[-3:]:
         size = btf.size_of(type_id)
-        ones = encode(btf, type_id, decode(btf, type_id, b"\xff" * size))
         raw = data.draw(st.binary(min_size=size, max_size=size))
         value = decode(btf, type_id, raw)
+        every_bit = decode(btf, type_id, b"\xff" * size)
+        if is_no_bool(btf, type_id, value) or is_no_bool(btf, type_id, every_bit):
+            continue
+        ones = encode(btf, type_id, every_bit)
         if ones == b"\xff" * size and not any(word in json.dumps(value) for word in ('"', "NaN")):
             assert encode(btf, type_id, value) == raw
 

@@ -1,7 +1,8 @@
 """Plain Python values -> bytes of a BTF type: the way back from `values.decode`, and from what people type.
 
 Besides what `decode` gives, a value may be:
-- for integers and pointers, text that Python reads as a number (`"0x10"`); for `_Bool` numbers 0 and 1;
+- for integers and pointers, text that Python reads as a number (`"0x10"`); for `_Bool` nothing but 0 and 1, though
+  `decode` tells of a byte that is neither;
 - for enumerations, the name of a value;
 - for arrays, fewer elements than there are: the rest is zero, as in a C initialiser;
 - for `char` arrays, text with room for its NUL, or bytes, which need none;
@@ -33,6 +34,7 @@ from pybpftime.program.btf.types import (
     Enum64,
     Float,
     Int,
+    IntEncoding,
     Ptr,
     Struct,
     Union,
@@ -121,6 +123,8 @@ class _Encoder:
         else:
             number = _number(value, place.path)
         label = type_name(self.btf, place.type)
+        if isinstance(record, Int) and record.encoding is IntEncoding.BOOL and number not in (0, 1):
+            raise InputError(f"{place.path}: {_show(number)} is no {label}: it is 0 or 1")
         if bits != 8 * record.size:
             label += f" of {bits} bits"
         self._set(bit_offset, bits, _in_range(number, bits, record.signed, label, place.path), place.path)

@@ -2,7 +2,7 @@
 
 | type | value |
 |---|---|
-| INT | int; `_Bool` gives bool (a byte that is neither 0 nor 1 gives the number) |
+| INT | int; `_Bool` gives bool (a byte that is neither 0 nor 1 gives the number, which encode refuses) |
 | ENUM, ENUM64 | `EnumValue`, an int that knows its name |
 | PTR | int |
 | FLOAT | float for 2, 4 and 8 bytes, else the bytes as a list of int |
