@@ -14,7 +14,16 @@ from rich.console import Console
 from rich.text import Text
 
 from pybpftime.cli.failure import Failure, with_line
-from pybpftime.cli.inputs import TYPE, choose_programs, is_text, read_content, showing_lines
+from pybpftime.cli.inputs import (
+    TYPE,
+    choose_programs,
+    is_text,
+    only_one,
+    read_content,
+    require_name,
+    showing_lines,
+    with_type,
+)
 from pybpftime.cli.output import console, print_json
 from pybpftime.errors import HostError, InputError
 from pybpftime.helpers.declarations import DECLARATIONS, KNOWN
@@ -23,10 +32,10 @@ from pybpftime.isa.assembler import assemble_bytes
 from pybpftime.isa.disassembler import Line, Names, is_label, listing
 from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES, decode_program, encode_program
 from pybpftime.isa.text_input import parse_program_text
+from pybpftime.program.elf_file import MAGIC
 from pybpftime.program.spec import Extern, MapReference, ProgramSpec, SourceLine, Trap
 from pybpftime.program.types import PROGRAM_TYPES, program_type
-from pybpftime.runtime.load import ELF_MAGIC, read_object
-from pybpftime.uapi import ProgramType
+from pybpftime.runtime.load import read_object
 
 SYNTAX = click.Choice(["pseudo-c", "mnemonic"])
 
@@ -79,7 +88,7 @@ def disasm(
     \b
     Examples:
       pybpftime disasm xdp_parser.bpf.o
-      pybpftime disasm prog.bpf.o -p handle --syntax mnemonic --hex --no-source
+      pybpftime disasm prog.bpf.o -p parse --syntax mnemonic --hex --no-source
       echo 'b700000000000000 9500000000000000' | pybpftime disasm -
     """
     content, file = read_content(source)
@@ -104,9 +113,9 @@ def _read_programs(
     content: bytes, file: str | None, program: str | None, type_: str | None
 ) -> list[tuple[ProgramSpec, bytes | None]]:
     """Programs to list; with their bytes where these need not be a well-formed program."""
-    if content.startswith(ELF_MAGIC):
+    if content.startswith(MAGIC):
         specs = choose_programs(read_object(content, name=file), program)
-        return [(spec if type_ is None else _with_type(spec, program_type(type_)), None) for spec in specs]
+        return [(spec if type_ is None else with_type(spec, program_type(type_)), None) for spec in specs]
     given = program_type("raw" if type_ is None else type_)
     name = Path(file).stem if file else "program"
     if program not in (None, name):
@@ -119,17 +128,6 @@ def _read_programs(
     with showing_lines(content):
         instructions = parse_program_text(content, helpers=helper_numbers(), file=file)
     return [(ProgramSpec(name, instructions, type=given), None)]
-
-
-def _with_type(spec: ProgramSpec, given: ProgramType) -> ProgramSpec:
-    """The program with the type that --type says; InputError when its section says another."""
-    if spec.type not in (ProgramType.BPF_PROG_TYPE_UNSPEC, given):
-        named = PROGRAM_TYPES[spec.type].name
-        raise InputError(
-            f"--type is for programs that do not name theirs: {spec.name} in section {spec.section} is of type {named}",
-            file=spec.file,
-        )
-    return replace(spec, type=given)
 
 
 def _listed(spec: ProgramSpec, code: bytes | None, syntax: str, with_source: bool) -> Iterator[Listed]:
@@ -229,11 +227,11 @@ def _coloured(text: str) -> Text:
 @click.command()
 @click.argument("source", metavar="FILE|-")
 @click.option("--output", "-o", metavar="OUT", help="Write to this file instead of standard output.")
-@click.option("--hex", "form", flag_value="hex", help="Hex text, an instruction a line.")
-@click.option("--c", "form", flag_value="c", help="A C array of struct bpf_insn.")
-@click.option("--json", "form", flag_value="json", help="One JSON document.")
+@click.option("--hex", "as_hex", is_flag=True, help="Hex text, an instruction a line.")
+@click.option("--c", "as_c", is_flag=True, help="A C array of struct bpf_insn.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--syntax", type=SYNTAX, help="Accept this syntax only (default: both, also mixed).")
-def asm(source: str, output: str | None, form: str | None, syntax: str | None) -> None:
+def asm(source: str, output: str | None, as_hex: bool, as_c: bool, as_json: bool, syntax: str | None) -> None:
     """Assemble a program; - is standard input.  Binary is written unless another form is asked for.
 
     A program that is not well formed is written all the same, with a warning.
@@ -244,6 +242,8 @@ def asm(source: str, output: str | None, form: str | None, syntax: str | None) -
       printf 'r0 = 42\\nexit\\n' | pybpftime asm - --hex
       pybpftime asm prog.s | pybpftime run - --mem '01 02'
     """
+    require_name("--output", output)
+    form = only_one({"--hex": as_hex, "--c": as_c, "--json": as_json})
     content, file = read_content(source)
     try:
         text = content.decode("utf-8")
@@ -313,4 +313,4 @@ def _lines_of(code: bytes) -> Iterator[Listed]:
     return _listed(ProgramSpec("program", ()), code, "pseudo-c", with_source=False)
 
 
-_FORMS = {"hex": _as_hex, "c": _as_c, "json": _as_json}
+_FORMS = {"--hex": _as_hex, "--c": _as_c, "--json": _as_json}

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from pybpftime.cli.failure import printable
-from pybpftime.cli.inputs import hint, read_content
+from pybpftime.cli.inputs import only_one, read_content
 from pybpftime.cli.output import console, print_json
 from pybpftime.errors import InputError
 from pybpftime.program.btf import Btf, Kind, definition, describe, dump_c, raw_text
 from pybpftime.program.elf import place_variables
-from pybpftime.program.elf_file import read_elf
-from pybpftime.runtime.load import ELF_MAGIC
+from pybpftime.program.elf_file import MAGIC, read_elf
+from pybpftime.runtime.names import hint
 
 BTF_MAGIC = (b"\x9f\xeb", b"\xeb\x9f")
 TAGS = {"struct": Kind.STRUCT, "union": Kind.UNION, "enum": Kind.ENUM}
@@ -26,13 +26,13 @@ TAGS = {"struct": Kind.STRUCT, "union": Kind.UNION, "enum": Kind.ENUM}
 @click.argument("source", metavar="OBJ|BTF")
 @click.argument("name", required=False)
 @click.option("--id", "type_id", type=click.IntRange(0), metavar="N", help="The type with this number.")
-@click.option("--format", "form", type=click.Choice(["c", "raw", "json"]), default="c", show_default=True,
+@click.option("--format", "form", type=click.Choice(["c", "raw", "json"]), show_default="c",
               help="C declarations, one line for each record as bpftool prints them, or JSON.")  # fmt: skip
 @click.option("--deps", is_flag=True, help="With NAME or --id as C: everything that it needs, too.")
 @click.option("--base", metavar="BTF", help="What a split BTF builds on (/sys/kernel/btf/vmlinux for a module's).")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def btf(
-    source: str, name: str | None, type_id: int | None, form: str, deps: bool, base: str | None, as_json: bool
+    source: str, name: str | None, type_id: int | None, form: str | None, deps: bool, base: str | None, as_json: bool
 ) -> None:
     """Show the BTF types of an ELF object or of a BTF file: all, those called NAME, or the one numbered --id.
 
@@ -45,6 +45,8 @@ def btf(
       pybpftime btf /sys/kernel/btf/vmlinux task_struct --format raw
       pybpftime btf /sys/kernel/btf/vmlinux xdp_md --deps
     """
+    if as_json:
+        only_one({"--json": True, f"--format {form}": form not in (None, "json")})
     types = read_btf(source, None if base is None else read_btf(base))
     chosen = _choose(types, name, type_id)
     if as_json or form == "json":
@@ -62,7 +64,9 @@ def read_btf(source: str, base: Btf | None = None) -> Btf:
     """The types in a file: an ELF object with a section .BTF, or BTF itself."""
     content, file = read_content(source)
     try:
-        if content.startswith(ELF_MAGIC):
+        if base is not None and not content.startswith(BTF_MAGIC):
+            raise InputError("--base is for BTF that builds on another, and this is no BTF file")
+        if content.startswith(MAGIC):
             elf = read_elf(content)
             section = elf.find(".BTF")
             if section is None:

@@ -56,13 +56,17 @@ def output_failures() -> Iterator[None]:
         raise (ReaderLeft if isinstance(error, BrokenPipeError) else OutputFailure)(error) from None
 
 
-def with_line(error: InputError, text: str) -> Failure:
-    """The failure with the line of `text` that it is about, and a caret under the column."""
+def with_line(error: InputError, text: str, *, prefix: str = "") -> Failure:
+    """The failure with the line of `text` that it is about, and a caret under the column.
+
+    `prefix` says what the text is, where the error does not name it.
+    """
+    message = f"{prefix}: {error}" if prefix else str(error)
     lines = text.split("\n")
     if error.line is None or not 0 < error.line <= len(lines):
-        return Failure(str(error))
+        return Failure(message)
     line = lines[error.line - 1].replace("\t", " ").rstrip()
     start = max(0, (error.column or 1) - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
     shown = line[start : start + LONGEST_LINE]
     caret = "" if error.column is None else "\n  " + " " * (error.column - 1 - start) + "^"
-    return Failure(f"{error}\n  {shown}{caret}")
+    return Failure(f"{message}\n  {shown}{caret}")

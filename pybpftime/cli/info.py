@@ -9,10 +9,19 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from pybpftime.cli.inputs import HELPER_FILES, SOURCE, TYPE, read_helpers, read_source
-from pybpftime.cli.output import bytes_text, console, number, print_json, table
+from pybpftime.cli.inputs import (
+    HELPER_FILES,
+    SOURCE,
+    TYPE,
+    chosen_level,
+    level_options,
+    read_helpers,
+    read_source,
+)
+from pybpftime.cli.output import bytes_text, console, count_of, number, print_json, table
 from pybpftime.errors import InputError
 from pybpftime.helpers import HelperTable
+from pybpftime.machine import LEVELS, LINUX, Strictness
 from pybpftime.maps import MapSpec
 from pybpftime.maps.spec import flag_names
 from pybpftime.program.btf import Btf, DataSec, Kind, Var, decode, format_bytes, type_name
@@ -27,11 +36,13 @@ Plain = dict[str, Any]
 @SOURCE
 @TYPE
 @HELPER_FILES
+@level_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def info(source: str, type_: str | None, helper_files: tuple[str, ...], as_json: bool) -> None:
+def info(source: str, type_: str | None, helper_files: tuple[str, ...], as_json: bool, **levels: bool) -> None:
     """Show programs, maps, types and global variables of OBJ, the helpers it calls, and what cannot be served.
 
-    OBJ is an ELF object or a raw program (binary, hex, assembly; - is standard input).
+    OBJ is an ELF object or a raw program (binary, hex, assembly; - is standard input).  The level is that of `run`:
+    what cannot be served may depend on it.
 
     \b
     Examples:
@@ -39,8 +50,9 @@ def info(source: str, type_: str | None, helper_files: tuple[str, ...], as_json:
       pybpftime info prog.bpf.o --json | jq '.problems'
       echo 'call 1; exit' | pybpftime info - --type xdp
     """
-    helpers = read_helpers(helper_files)
-    data = describe_object(read_source(source, type_, helpers), helpers)
+    level = LEVELS[chosen_level(**levels)]
+    helpers, _ = read_helpers(helper_files)
+    data = describe_object(read_source(source, type_, helpers), helpers, level)
     if as_json:
         print_json(data)
     else:
@@ -50,7 +62,7 @@ def info(source: str, type_: str | None, helper_files: tuple[str, ...], as_json:
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
-def describe_object(spec: ObjectSpec, helpers: HelperTable) -> Plain:
+def describe_object(spec: ObjectSpec, helpers: HelperTable, level: Strictness = LINUX) -> Plain:
     """Everything that `info` tells, as plain data."""
     return {
         "file": spec.file,
@@ -60,7 +72,7 @@ def describe_object(spec: ObjectSpec, helpers: HelperTable) -> Plain:
         "maps": [describe_map(map_spec, spec.btf) for map_spec in spec.maps.values()],
         "variables": _variables(spec),
         "btf": None if spec.btf is None else _btf(spec.btf),
-        "problems": [_problem(problem) for problem in problems(spec, helpers)],
+        "problems": [_problem(problem) for problem in problems(spec, helpers, level)],
         "notes": [f"{program.name}: {note}" for program in spec.programs.values() for note in program.notes],
     }
 
@@ -168,9 +180,10 @@ def _problem(problem: Problem) -> Plain:
 
 
 def _print(target: Console, data: Plain, source: str) -> None:
-    counts = [f"license {data['license'] or 'none'}", _count(data["programs"], "program"), _count(data["maps"], "map")]
+    counts = [f"license {data['license'] or 'none'}"]
+    counts += [count_of(len(data["programs"]), "program"), count_of(len(data["maps"]), "map")]
     if data["btf"] is not None:
-        counts.append(f"{number(data['btf']['types'])} types")
+        counts.append(count_of(data["btf"]["types"], "type"))
     target.print(Text.assemble((source, "bold"), ("  " + ", ".join(counts), "dim")))
     _print_programs(target, data["programs"])
     if data["maps"]:
@@ -186,10 +199,6 @@ def _print(target: Console, data: Plain, source: str) -> None:
         for note in data["notes"]:
             target.print("  " + note, markup=False)
     _print_problems(target, data["problems"])
-
-
-def _count(items: list[Any], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _title(target: Console, text: str) -> None:
@@ -238,7 +247,7 @@ def _program_lines(program: Plain) -> list[tuple[str, str]]:
         lines.append(("relocations", ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())))
     if program["source_files"]:
         files = ", ".join(program["source_files"])
-        lines.append(("source", f"{number(program['source_lines'])} lines of {files}"))
+        lines.append(("source", f"{count_of(program['source_lines'], 'line')} of {files}"))
     return lines
 
 
@@ -264,14 +273,13 @@ def _print_maps(target: Console, maps: list[Plain]) -> None:
 def _sized(name: str | None, size: int) -> str:
     if not size:
         return ""
-    bytes_ = f"{number(size)} byte{'' if size == 1 else 's'}"
-    return bytes_ if name is None else f"{name} ({bytes_})"
+    return count_of(size, "byte") if name is None else f"{name} ({count_of(size, 'byte')})"
 
 
 def _map_extras(item: Plain) -> list[str]:
     extras = list(item["flags"])
     if item["contents"] is not None:
-        extras.append(f"{number(item['contents'])} bytes of contents")
+        extras.append(f"{count_of(item['contents'], 'byte')} of contents")
     if item["values"]:
         extras.append("holds " + ", ".join(f"{index}: {name}" for index, name in item["values"].items()))
     if item["pinned"]:

@@ -48,11 +48,12 @@ class _Plain:
         return False
 
 
-def console() -> Console:
-    """Standard output; as wide as a table wants to be when it is no terminal."""
-    if sys.stdout.isatty():
-        return _Console(file=sys.stdout, highlight=False, emoji=False)
-    file: Any = _Plain(sys.stdout)
+def console(target: TextIO | None = None) -> Console:
+    """Standard output, or `target`; as wide as a table wants to be when it is no terminal."""
+    stream = sys.stdout if target is None else target
+    if stream.isatty():
+        return _Console(file=stream, highlight=False, emoji=False)
+    file: Any = _Plain(stream)
     return _Console(file=file, highlight=False, emoji=False, soft_wrap=True, width=UNLIMITED)
 
 
@@ -60,6 +61,47 @@ def print_json(data: Any) -> None:
     """One JSON document."""
     json.dump(data, sys.stdout, indent=2, default=plain)
     sys.stdout.write("\n")
+
+
+class JsonWriter:
+    """Writes one JSON document to standard output part by part, laid out as `print_json` does, and keeps none of it.
+
+    `depth` is how many objects and lists are open.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, bool]] = []  # what closes it, and whether something is in it
+
+    @property
+    def depth(self) -> int:
+        return len(self._open)
+
+    def begin(self, bracket: str, name: str | None = None) -> None:
+        """Open an object (`{`) or a list (`[`), as the member `name` if it stands in an object."""
+        self._write(bracket, name)
+        self._open.append(("}" if bracket == "{" else "]", False))
+
+    def add(self, value: Any, name: str | None = None) -> None:
+        """A whole value."""
+        self._write(json.dumps(value, indent=2, default=plain), name)
+
+    def end(self, to: int) -> None:
+        """Close what is open, the innermost first, until `to` are; the document ends with 0."""
+        while len(self._open) > to:
+            closing, filled = self._open.pop()
+            sys.stdout.write(f"\n{'  ' * len(self._open)}{closing}" if filled else closing)
+            if not self._open:
+                sys.stdout.write("\n")
+
+    def _write(self, text: str, name: str | None) -> None:
+        before = ""
+        if self._open:
+            closing, filled = self._open[-1]
+            self._open[-1] = closing, True
+            before = f"{',' if filled else ''}\n{'  ' * len(self._open)}"
+        key = "" if name is None else f"{json.dumps(name)}: "
+        # Line feeds are layout only: those of strings are escaped.
+        sys.stdout.write(before + key + text.replace("\n", "\n" + "  " * len(self._open)))
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from pybpftime.cli.inputs import HELPER_FILES, hint, read_helpers
+from pybpftime.cli.inputs import HELPER_FILES, read_helpers
 from pybpftime.cli.output import console, count_of, print_json, table
 from pybpftime.errors import InputError
 from pybpftime.helpers import Helper, HelperTable
@@ -17,6 +17,7 @@ from pybpftime.helpers.declarations import DECLARATIONS, KNOWN
 from pybpftime.maps import MAP_KINDS, MapKind
 from pybpftime.maps.spec import flag_names
 from pybpftime.program.types import PROGRAM_TYPES, program_type
+from pybpftime.runtime.names import hint
 from pybpftime.uapi import MapType, ProgramType
 
 Plain = dict[str, Any]
@@ -44,7 +45,7 @@ def helpers(name: str | None, type_: str | None, show_all: bool, helper_files: t
       pybpftime helpers 'ringbuf_*' --type xdp
       pybpftime helpers --all --json
     """
-    table_of_helpers = read_helpers(helper_files)
+    table_of_helpers, _ = read_helpers(helper_files)
     chosen = None if type_ is None else program_type(type_)
     rows = [
         row

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import click
@@ -15,28 +13,31 @@ from pybpftime.cli.inputs import (
     HELPER_FILES,
     SOURCE,
     TYPE,
-    choose_programs,
-    hint,
-    is_file,
+    chosen_level,
+    level_options,
+    only_one,
     read_bytes,
-    read_content,
+    read_helpers,
     read_json,
     read_limits,
     read_source,
+    require_name,
     set_environment,
 )
-from pybpftime.cli.maps_output import maps_data, print_maps
-from pybpftime.cli.output import console, print_json
-from pybpftime.cli.run_output import KernelReport, Printer, Report, Run
+from pybpftime.cli.interrupt import Interrupts
+from pybpftime.cli.output import console
+from pybpftime.cli.run_inputs import context_argument, fill_maps, parse_variable, read_runs
+from pybpftime.cli.run_json import JsonOutput
+from pybpftime.cli.run_output import KernelReport, Output, Printer, Report, Run
 from pybpftime.engines import DEFAULT_BUDGET
 from pybpftime.errors import BpfError, Fault, HostError, InputError, LimitExceeded
 from pybpftime.machine import LEVELS, Environment, Observer
-from pybpftime.maps import MapError
-from pybpftime.program.packets import Packet, read_packets
+from pybpftime.machine.environment import MAX_CPUS
+from pybpftime.program.packets import Packet
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime import Object, Program
 from pybpftime.runtime.coverage import Coverage, check_target
-from pybpftime.runtime.load import offered_environment, resolve_helpers
+from pybpftime.runtime.load import offered_environment
 from pybpftime.runtime.trace import Tracer, TraceStep
 
 
@@ -55,7 +56,9 @@ class Options:
     variables: tuple[str, ...]
     dump_maps: bool
     repeat: int
-    level: str
+    strict: bool
+    linux: bool
+    lenient: bool
     budget: int
     limits: str | None
     cpus: int | None
@@ -89,13 +92,11 @@ class Inputs:
 @click.option("--set", "variables", metavar="NAME=VALUE", multiple=True, help="Set a global variable before loading.")
 @click.option("--dump-maps", is_flag=True, help="Show the maps afterwards.")
 @click.option("--repeat", default=1, type=click.IntRange(1), metavar="N", help="Run N times on the same input.")
-@click.option("--strict", "level", flag_value="strict", help="Fault on everything undefined or unportable.")
-@click.option("--linux", "level", flag_value="linux", default=True, help="What a verified program may do (default).")
-@click.option("--lenient", "level", flag_value="lenient", help="RFC 9669 results, no checks but memory bounds.")
+@level_options
 @click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
               help="Instructions that a run may take.")  # fmt: skip
 @click.option("--limits", metavar="JSON", help="Other limits: max_depth, frame_size, tail_calls, loops; or @FILE.")
-@click.option("--cpus", type=click.IntRange(1, 4096), metavar="N", help="CPUs of per-cpu maps (default: 1).")
+@click.option("--cpus", type=click.IntRange(1, MAX_CPUS), metavar="N", help="CPUs of per-cpu maps (default: 1).")
 @click.option(
     "--environment",
     metavar="JSON",
@@ -110,11 +111,12 @@ def run(**options: Any) -> int:
     """Run a program of OBJ: an ELF object, or a raw program (binary, hex, assembly; - is standard input).
 
     The exit code is 0 when every run ended, 1 when one faulted or ran out of its budget, or the kernel disagrees.
+    Ctrl-C ends the runs: what they gave is still printed and written, and the exit code is 130.
 
     \b
     Examples:
       pybpftime run xdp_parser.bpf.o --pcap mixed.pcap --dump-maps
-      pybpftime run filter.bpf.o --packet 'ffffffffffff 001122334455 0800 4500...' --trace
+      pybpftime run xdp_parser.bpf.o --trace --packet ffffffffffff0011223344550806
       pybpftime run malloc.bpf.o -p malloc_entry --ctx '{"di": 64}' --dump-maps
       printf 'r0 = r2\\nexit\\n' | pybpftime run - --mem '00 01 02 03' --json
     """
@@ -130,54 +132,48 @@ def execute(options: Options) -> int:
         _check_kernel(options, chosen)
     inputs = Inputs(
         context=None if options.ctx is None else context_argument(options.ctx),
-        memory=None if options.mem is None else read_bytes(options.mem),
+        memory=None if options.mem is None else read_bytes("--mem", options.mem),
         budget=options.budget,
         repeat=options.repeat,
     )
     _check_packet(chosen, options.pcap is not None or options.packet is not None)
-    if options.coverage:
+    require_name("--coverage", options.coverage)
+    if options.coverage is not None:
         check_target(options.coverage)
-    covered = Coverage([chosen.spec]) if options.coverage else None
+    covered = None if options.coverage is None else Coverage([chosen.spec])
     table_form = options.pcap is not None and not options.trace
-    printer = None if options.as_json else Printer(console(), chosen, options.source, table_form=table_form)
-    session = _Session(chosen, inputs, printer, covered, trace=options.trace, keep=options.kernel)
-    failure: BpfError | None = session.run(_packets(options.pcap, options.packet))
-    if options.kernel:
-        session.compare()
-    if covered is not None and options.coverage:
-        covered.write(options.coverage)
-    if printer is None:
-        print_json(session.document(loaded if options.dump_maps else None, failure))
-    else:
-        printer.finish(session.report)
-        if session.kernel is not None:
-            printer.kernel(session.kernel)
-        if options.dump_maps:
-            print_maps(printer.console, loaded.maps.values(), loaded.spec.btf)
-    if failure is None and session.kernel is not None:
-        failure = session.kernel.error
-    if failure is not None:
-        raise failure
-    agreed = session.kernel is None or session.kernel.agrees
-    return 0 if agreed and not session.report.failures else 1
+    output: Output = (
+        JsonOutput(chosen) if options.as_json else Printer(console(), chosen, options.source, table_form=table_form)
+    )
+    with Interrupts() as interrupts:
+        session = _Session(chosen, inputs, output, interrupts, covered, trace=options.trace, keep=options.kernel)
+        try:
+            session.run(read_runs(options.pcap, options.packet, output.note))
+            if options.kernel:
+                session.compare()
+        except KeyboardInterrupt:
+            session.report.interrupted = True
+        with interrupts.held():
+            output.finish(session.report, loaded if options.dump_maps else None)
+            if covered is not None and options.coverage is not None:
+                covered.write(options.coverage)
+    return session.report.exit_code()
 
 
 def _load(options: Options) -> Object:
     """The object with its maps, filled."""
-    table, modules = resolve_helpers(options.helper_files)
-    spec = read_source(options.source, options.type_, table)
-    if options.program is not None:
-        choose_programs(spec, options.program)
+    table, modules = read_helpers(options.helper_files)
+    spec = read_source(options.source, options.type_, table, program=options.program)
     loaded = Object(
         spec,
-        level=LEVELS[options.level],
+        level=LEVELS[chosen_level(strict=options.strict, linux=options.linux, lenient=options.lenient)],
         environment=_environment(options, offered_environment(modules)),
         helpers=table,
         limits=read_limits(options.limits),
         variables=dict(parse_variable(text) for text in options.variables),
     )
     if options.map_contents is not None:
-        fill_maps(loaded, read_json(options.map_contents))
+        fill_maps(loaded, read_json("--maps", options.map_contents))
     return loaded
 
 
@@ -197,57 +193,55 @@ class _Session:
     """All runs of one command."""
 
     def __init__(
-        self, program: Program, inputs: Inputs, printer: Printer | None, coverage: Coverage | None,
+        self, program: Program, inputs: Inputs, output: Output, interrupts: Interrupts, coverage: Coverage | None,
         *, trace: bool, keep: bool,
     ) -> None:  # fmt: skip
         self.report = Report()
-        self.kernel: KernelReport | None = None
         self._packets: list[Packet] = []
         self._program = program
         self._inputs = inputs
-        self._printer = printer
-        self._coverage = coverage
+        self._output = output
+        self._interrupts = interrupts
+        self._observers: list[Observer] = [] if coverage is None else [coverage]
+        if trace:
+            self._observers.append(Tracer(self._step))
         self._trace = trace
         self._keep = keep
-        self._runs: list[Run] = []
         program.prepare()
 
-    def run(self, packets: Iterator[Packet | None]) -> InputError | None:
+    def run(self, packets: Iterator[Packet | None]) -> None:
         """Run on every packet.  A capture that turns out to be damaged ends it; what came before has run."""
         try:
             for packet in packets:
                 for _ in range(self._inputs.repeat):
                     one = self._run_once(packet)
-                    self.report.add(one)
-                    if self._keep and packet is not None:
-                        self._packets.append(packet)
-                    if self._printer is None:
-                        self._runs.append(one)
-                    else:
-                        self._printer.show(one)
-        except InputError as error:
-            if not self.report.runs:
+                    with self._interrupts.held():
+                        self.report.add(one)
+                        if self._keep and packet is not None:
+                            self._packets.append(packet)
+                        self._output.show(one)
+        except BpfError as error:
+            if not self._output.has_begun:
                 raise
-            return error
-        return None
+            self.report.error = error
 
     def _run_once(self, packet: Packet | None) -> Run:
-        steps: list[TraceStep] = []
-        observers: list[Observer] = [] if self._coverage is None else [self._coverage]
         if self._trace:
-            observers.append(Tracer(steps.append if self._printer is None else self._printer.step))
-            if self._printer is not None:
-                self._printer.begin(packet)
+            self._output.begin(packet)
         data, inputs = None if packet is None else packet.data, self._inputs
         result, error = None, None
         start = time.perf_counter()
         try:
             result = self._program.run(
-                data, ctx=inputs.context, mem=inputs.memory, budget=inputs.budget, observers=observers
+                data, ctx=inputs.context, mem=inputs.memory, budget=inputs.budget, observers=self._observers
             )
         except (Fault, LimitExceeded) as failure:
             error = failure
-        return Run(packet, result, error, time.perf_counter() - start, tuple(steps))
+        return Run(packet, result, error, time.perf_counter() - start)
+
+    def _step(self, step: TraceStep) -> None:
+        with self._interrupts.held():
+            self._output.step(step)
 
     def compare(self) -> None:
         """Run the packets that were kept on both sides again, in the kernel and on a fresh object here."""
@@ -261,26 +255,7 @@ class _Session:
         except BpfError as failure:
             error = failure
         numbered = tuple(replace(one, packet=self._packets[one.packet].number) for one in found)
-        self.kernel = KernelReport(count.packets, count.refused, numbered, error)
-
-    def document(self, loaded: Object | None, failure: BpfError | None) -> dict[str, Any]:
-        """Everything as plain data for `--json`."""
-        report = self.report
-        data: dict[str, Any] = {
-            "program": self._program.name,
-            "type": PROGRAM_TYPES[self._program.type].name,
-            "runs": [one.as_dict() for one in self._runs],
-            "verdicts": dict(report.verdicts),
-            "instructions": report.instructions,
-            "seconds": round(report.seconds, 6),
-        }
-        if failure is not None:
-            data["error"] = failure.as_dict()
-        if self.kernel is not None:
-            data["kernel"] = self.kernel.as_dict()
-        if loaded is not None:
-            data["maps"] = maps_data(loaded.maps.values())
-        return data
+        self.report.kernel = KernelReport(count.packets, count.refused, numbered, error)
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
@@ -288,11 +263,9 @@ class _Session:
 
 def _check_sources(options: Options) -> None:
     inputs = {"--pcap": options.pcap, "--packet": options.packet, "--mem": options.mem}
-    given = {name: text for name, text in inputs.items() if text is not None}
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} exclude each other")
-    if options.source == "-" and "-" in given.values():
-        raise InputError(f"the program and {next(iter(given))} cannot both come from standard input")
+    given = only_one({name: text is not None for name, text in inputs.items()})
+    if given is not None and options.source == inputs[given] == "-":
+        raise InputError(f"the program and {given} cannot both come from standard input")
 
 
 def _check_kernel(options: Options, program: Program) -> None:
@@ -319,69 +292,3 @@ def _check_packet(program: Program, given: bool) -> None:
     info = PROGRAM_TYPES[program.type]
     if info.takes_packet and not given:
         raise InputError(f"{program.name} is of type {info.name} and runs on packets: give --pcap or --packet")
-
-
-def _packets(pcap: str | None, packet: str | None) -> Iterator[Packet | None]:
-    if pcap is not None:
-        yield from read_packets(sys.stdin.buffer, name="standard input") if pcap == "-" else read_packets(pcap)
-    elif packet is not None and (packet == "-" or is_file(packet)):
-        content, file = read_content(packet)
-        found = list(islice(read_packets(content, name=file or "standard input"), 2))
-        if len(found) > 1:
-            raise InputError("holds more than one packet: use --pcap", file=file)
-        yield from found
-    elif packet is not None:
-        yield Packet(read_bytes(packet), number=1)
-    else:
-        yield None
-
-
-def parse_variable(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, with the value as a number or JSON, or as text where it is neither."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InputError(f"--set takes NAME=VALUE, not {text!r}")
-    try:
-        return name, int(value, 0)
-    except ValueError:
-        is_json = value[:1] in ("[", "{", '"') or value in ("true", "false")
-        return name, read_json(value) if is_json else value
-
-
-def context_argument(text: str) -> Mapping[str, Any] | bytes:
-    """--ctx: an object of fields, or a string of hex for the bytes of the context."""
-    value = read_json(text)
-    if isinstance(value, str):
-        return read_bytes(value)
-    if not isinstance(value, dict):
-        raise InputError("--ctx takes a JSON object of fields, or a string of hex")
-    return value
-
-
-def fill_maps(loaded: Object, contents: Any) -> None:
-    """--maps: {"name": {"key": value, ...}} or {"name": [[key, value], ...]} for keys that are structures."""
-    if not isinstance(contents, dict):
-        raise InputError("--maps takes a JSON object: map names to their contents")
-    for name, entries in contents.items():
-        if name not in loaded.maps:
-            raise InputError(f"--maps: there is no map named {name}; {hint(name, loaded.maps)}")
-        view = loaded.maps[name]
-        for key, value in _pairs(name, entries):
-            try:
-                view[_key(key)] = value
-            except MapError as error:
-                raise InputError(f"--maps: map {name}: {error}") from None
-
-
-def _pairs(name: str, entries: Any) -> Sequence[tuple[Any, Any]]:
-    pairs = list(entries.items()) if isinstance(entries, dict) else entries
-    if not isinstance(pairs, list) or any(not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs):
-        raise InputError(f"--maps: {name} takes an object of keys and values, or a list of [key, value] pairs")
-    return pairs
-
-
-def _key(text: Any) -> Any:
-    try:
-        return int(text, 0) if isinstance(text, str) else text
-    except ValueError:
-        return text

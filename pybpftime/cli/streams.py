@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -24,10 +25,12 @@ class _ClosedInput:
         return False
 
 
-def replace_closed_streams() -> None:
-    """Where the caller closed standard input or output (`<&-`, `>&-`), make their use an error, not a traceback.
+def prepare_streams() -> None:
+    """Before anything is read or written: what callers do to the standard streams never ends in a traceback.
 
-    Python has None for them.  Their descriptors are taken, so that the next file that is opened is not one of them.
+    Using standard input or output that is closed (`<&-`, `>&-`; Python has None for them) is an error.  Their
+    descriptors are taken, so that the next file that is opened is not one of them.  Characters that the encoding of
+    the output does not have, such as parts of a file's name that are no text, are written as \\xff.
     """
     if sys.stdin is None:
         _occupy(0, os.O_WRONLY)
@@ -36,6 +39,8 @@ def replace_closed_streams() -> None:
     if sys.stdout is None:
         _occupy(1, os.O_RDONLY)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # open until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _occupy(descriptor: int, flags: int) -> None:
