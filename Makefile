@@ -27,8 +27,9 @@ test: $(VENV)/.dev ## Run all tests (PYTEST_ARGS="-k maps" for some)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: coverage
-coverage: $(VENV)/.dev ## Run all tests and show which lines and branches they miss
+coverage: $(VENV)/.dev ## Run all tests, show what they miss, and fail where a room has too little
 	@$(BIN)/python -m pytest -n auto --dist loadgroup --cov $(PYTEST_ARGS)
+	@$(BIN)/python -m tools.check_coverage
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and format
