@@ -22,7 +22,6 @@ from pybpftime.cli.inputs import (
     read_content,
     require_name,
     showing_lines,
-    with_type,
 )
 from pybpftime.cli.output import console, print_json
 from pybpftime.errors import HostError, InputError
@@ -35,7 +34,7 @@ from pybpftime.isa.text_input import parse_program_text
 from pybpftime.program.elf_file import MAGIC
 from pybpftime.program.spec import Extern, MapReference, ProgramSpec, SourceLine, Trap
 from pybpftime.program.types import PROGRAM_TYPES, program_type
-from pybpftime.runtime.load import read_object
+from pybpftime.runtime.load import read_object, with_type
 
 SYNTAX = click.Choice(["pseudo-c", "mnemonic"])
 

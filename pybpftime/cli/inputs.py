@@ -25,10 +25,9 @@ from pybpftime.program.elf_file import MAGIC as ELF_MAGIC
 from pybpftime.program.elf_file import MAX_FILE
 from pybpftime.program.hextext import parse_hex
 from pybpftime.program.spec import ObjectSpec, ProgramSpec
-from pybpftime.program.types import PROGRAM_TYPES, program_type
-from pybpftime.runtime.load import read_file, read_object, resolve_helpers
+from pybpftime.program.types import program_type
+from pybpftime.runtime.load import read_file, read_object, resolve_helpers, with_type
 from pybpftime.runtime.names import hint, no_such
-from pybpftime.uapi import ProgramType
 
 SOURCE = click.argument("source", metavar="OBJ")
 TYPE = click.option(
@@ -106,17 +105,6 @@ def read_source(
         return spec
     typed = {one.name: with_type(one, program_type(type)) for one in chosen}
     return replace(spec, programs={**spec.programs, **typed})
-
-
-def with_type(spec: ProgramSpec, given: ProgramType) -> ProgramSpec:
-    """The program of an object with the type that --type says; InputError when its section says another."""
-    if spec.type not in (ProgramType.BPF_PROG_TYPE_UNSPEC, given):
-        named = PROGRAM_TYPES[spec.type].name
-        raise InputError(
-            f"--type is for programs that do not name theirs: {spec.name} in section {spec.section} is of type {named}",
-            file=spec.file,
-        )
-    return replace(spec, type=given)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from pybpftime.machine import LEVELS, Environment, Limits, Observer, Strictness
 from pybpftime.program.elf import load_object
 from pybpftime.program.elf_file import MAGIC, MAX_FILE
 from pybpftime.program.spec import ObjectSpec, ProgramSpec
-from pybpftime.program.types import program_type
+from pybpftime.program.types import PROGRAM_TYPES, program_type
 from pybpftime.runtime.names import no_such
 from pybpftime.runtime.objects import Object
 from pybpftime.uapi import ProgramType
@@ -133,7 +134,9 @@ def read_object(
     content, file = (source, name) if isinstance(source, bytes) else (read_file(source), name or os.fspath(source))
     if content.startswith(MAGIC):
         spec = load_object(content, name=file)
-        return spec if given is None else _with_type(spec, given)
+        if given is None:
+            return spec
+        return replace(spec, programs={name: with_type(one, given) for name, one in spec.programs.items()})
     try:
         return _raw_object(parse_program_text(content, helpers=helper_ids(helpers)), given, file)
     except InputError as error:
@@ -166,8 +169,12 @@ def _raw_object(instructions: Instructions, given: ProgramType | None, file: str
     return ObjectSpec(file, {name: spec}, {}, license="GPL")
 
 
-def _with_type(spec: ObjectSpec, given: ProgramType) -> ObjectSpec:
-    from dataclasses import replace
-
-    programs = {name: replace(program, type=given) for name, program in spec.programs.items()}
-    return replace(spec, programs=programs)
+def with_type(spec: ProgramSpec, given: ProgramType) -> ProgramSpec:
+    """The program of an object with the type that was asked for; InputError when its section says another."""
+    if spec.type not in (ProgramType.BPF_PROG_TYPE_UNSPEC, given):
+        named = PROGRAM_TYPES[spec.type].name
+        raise InputError(
+            f"a type is for programs that do not name theirs: {spec.name} in section {spec.section} is of type {named}",
+            file=spec.file,
+        )
+    return replace(spec, type=given)

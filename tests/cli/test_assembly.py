@@ -156,7 +156,7 @@ def test_type_is_for_programs_that_do_not_name_theirs(
 ) -> None:
     path = programs / "xdp_parser.bpf.o"
     message = failure("disasm", path, "--type", "kprobe")
-    assert "--type is for programs that do not name theirs: parse in section xdp is of type xdp" in message
+    assert "a type is for programs that do not name theirs: parse in section xdp is of type xdp" in message
     assert "there is no program type named 'frob'" in failure("disasm", path, "--type", "frob")
     assert "program of type xdp in xdp" in invoke("disasm", path, "--type", "xdp").stdout
     [program] = invoke_json("disasm", "-", "--type", "kprobe", input="exit\n")

@@ -170,7 +170,7 @@ def test_a_name_that_the_output_cannot_encode(parser: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("command", [("run", "--packet", PACKET), ("info",), ("disasm",)], ids=lambda words: words[0])
 def test_an_object_that_says_its_type(invoke: Invoke, failure: Failing, parser: Path, command: tuple[str, ...]) -> None:
     message = failure(*command, parser, "--type", "sched_cls")
-    assert "--type is for programs that do not name theirs: parse in section xdp is of type xdp" in message
+    assert "a type is for programs that do not name theirs: parse in section xdp is of type xdp" in message
     assert invoke(*command, parser, "--type", "xdp").stdout
 
 

@@ -392,3 +392,9 @@ def test_assembly_calls_helpers_by_name(tmp_path: Path) -> None:
     file = tmp_path / "clock.s"
     file.write_text("call bpf_ktime_get_ns\nexit\n")
     assert load(file, type="xdp", environment=Environment(time_ns=41, tick_ns=1)).program.run(FRAMES[0]).r0 == 42
+
+
+def test_a_type_that_the_object_does_not_name_is_refused() -> None:
+    with pytest.raises(InputError, match="parse in section xdp is of type xdp"):
+        load(OBJECTS / "xdp_parser.bpf.o", type="sched_cls")
+    assert load(OBJECTS / "xdp_parser.bpf.o", type="xdp").program.name == "parse"
