@@ -1,4 +1,7 @@
-"""Random valid programs in the reference interpreter and in the running kernel: zero differences."""
+"""Random valid programs in the reference interpreter and in the running kernel: zero differences.
+
+`kernel_defects` counts programs that the kernel itself runs in two ways (docs/decisions/0018-kernel-defects.md).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ def work(seed: int, first: int, count: int) -> campaign.Shard:
         "runs": tally.runs,
         "instructions": tally.instructions,
         "differences": len(findings),
+        "kernel_defects": tally.kernel_defects,
         "rows": dict(tally.rows),
         "findings": findings,
     }

@@ -27,6 +27,7 @@ from pybpftime.conformance.generator import (
     edge_value,
     signed_edge,
 )
+from pybpftime.conformance.kernel_defects import with_read_results
 from pybpftime.engines import Outcome
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.errors import Fault, FaultKind
@@ -97,6 +98,28 @@ def test_inputs_of_one_program_vary() -> None:
     tally = Tally()
     assert not list(compare(SEED, 5, tally, inputs=20, first=PROGRAMS))
     assert (tally.programs, tally.runs) == (5, 100)
+
+
+def test_a_lost_zero_extension_of_the_kernel_is_told_apart() -> None:
+    """Decision 18: the program on which the campaign found it.  A kernel that is right gives no difference at all."""
+    if reason := available():
+        pytest.skip(f"needs the kernel as a peer: {reason}")
+    if linux_release() < (6, 15):
+        pytest.skip("needs Linux 6.15 or newer, which has load-acquire and store-release")
+    tally = Tally()
+    assert not list(compare(1, 1, tally, first=193_697))
+    assert tally.kernel_defects in (0, 1)
+    assert tally.rows["lock_cmpxchg32"] == 1
+
+
+def test_a_program_that_reads_the_results_of_cmpxchg_computes_the_same() -> None:
+    changed = 0
+    for index in range(400):
+        program, data, value = draw(index)
+        other = with_read_results(program)
+        changed += other != program
+        assert run(other, data, value, LINUX)[:2] == run(program, data, value, LINUX)[:2]
+    assert changed > 20
 
 
 def test_a_difference_can_be_repeated_from_what_it_says() -> None:
