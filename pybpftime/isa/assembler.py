@@ -160,7 +160,7 @@ def _define(assembly: _Assembly, name: str, column: int, line: int) -> None:
 # --- first pass: lines to statements ---
 
 # Matched where white space has been passed over, so that no pattern begins with it and none takes quadratic time.
-_PASSED_OVER = re.compile(r"$|.*:\s+file format \S+$|Disassembly of section .*:$", re.ASCII)
+_HEADING = re.compile(r".*:\s+file format \S+\s*$|Disassembly of section .*:\s*$", re.ASCII)
 _SYMBOL = re.compile(rf"[0-9a-fA-F]{{8,16}} <({NAME})>:$", re.ASCII)
 _RELOCATION = re.compile(r"[0-9a-fA-F]+:\s+R_BPF_\w+", re.ASCII)
 _SLOT_NUMBER = re.compile(r"[0-9]+:(?:\s+|$)", re.ASCII)
@@ -176,9 +176,10 @@ def _read_line(syntaxes: tuple[Syntax, ...], line: str) -> _Line:
     """A line by itself.  InputError with a column."""
     if len(line) > MAX_LINE:
         raise InputError(f"the line has {len(line)} characters, at most {MAX_LINE} are read")
-    line = without_comment(line)
     start, witness = len(line) - len(line.lstrip()), b""
-    if _PASSED_OVER.match(line, start):
+    heading = _HEADING.match(line, start)  # names of files and sections may hold what begins a comment elsewhere
+    line = without_comment(line)
+    if heading or start >= len(line):
         return _Line(is_blank=True)
     if symbol := _SYMBOL.match(line, start):
         return _Line((_label(symbol),))

@@ -442,3 +442,8 @@ def test_any_text_is_a_program_or_an_input_error(text: str) -> None:
         assert "\n" not in str(error)
         return
     assert encode_program(program) == assemble_bytes(text)
+
+
+def test_headings_of_llvm_objdump_are_passed_over_whatever_they_name() -> None:
+    text = "a//b#c.o:\tfile format elf64-bpf\n\nDisassembly of section uretprobe//bin/bash:readline:\n\nexit\n"
+    assert assemble(text) == assemble("exit")
