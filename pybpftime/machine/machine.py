@@ -105,6 +105,8 @@ class Machine:
         self.strictness = strictness
         self.environment = Environment() if environment is None else environment
         self.limits = Limits() if limits is None else limits
+        # What a register holds that was never written: None where reading it is a fault, else 0.
+        self.unset = None if strictness.uninitialised_register else 0
         self.registers: list[int | None] = [0] * REGISTERS
         self.frames: list[Frame] = []
         depth = min(self.limits.max_depth, MAPPED_FRAMES)
@@ -125,11 +127,6 @@ class Machine:
             return IntAlgebra(width)
         return PointerAlgebra(self.memory) if width == 64 else NarrowPointerAlgebra(self.memory)
 
-    @property
-    def unset(self) -> int | None:
-        """What a register holds that was never written: None where reading it is a fault, else 0."""
-        return None if self.strictness.uninitialised_register else 0
-
     def reset(self, entry: int, arguments: Sequence[int]) -> None:
         """Begin a run at `entry`: arguments in r1..., the others unset, one empty frame, fresh effects."""
         for frame in self.frames:
@@ -148,8 +145,9 @@ class Machine:
         """Arguments of a function that is called from outside: modulo 2**64 into r1..., the rest of r1 to r5 unset."""
         if len(arguments) > ARGUMENTS:
             raise InternalError(f"{len(arguments)} arguments do not fit into r1 to r{ARGUMENTS}")
-        rest = [self.unset] * (ARGUMENTS - len(arguments))
-        self.registers[1 : ARGUMENTS + 1] = [*(argument & MASK64 for argument in arguments), *rest]
+        self.registers[1 : ARGUMENTS + 1] = [self.unset] * ARGUMENTS
+        for register, argument in enumerate(arguments, 1):
+            self.registers[register] = argument & MASK64
 
     def push_frame(self, entry: int, return_pc: int | None) -> None:
         """Enter a function: save r6 to r10, give it its own stack.

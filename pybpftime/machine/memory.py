@@ -193,7 +193,7 @@ class Memory:
         self._aligned_atomics = aligned_atomics
 
     def map(self, region: Region, *, transient: bool = False) -> int:
-        """Map `region` and return its base address.  A region is mapped once.
+        """Map `region` and return its base address.  A region is mapped once, a transient one once in a run.
 
         InputError when it is larger than a slot, LimitExceeded when no slot is left.
         """

@@ -57,7 +57,7 @@ class StructureContext(Context):
     `function_address` and `attach_cookie` are what bpf_get_func_ip and bpf_get_attach_cookie return.
     """
 
-    __slots__ = ("attach_cookie", "content", "function_address", "layout", "start")
+    __slots__ = ("_region", "attach_cookie", "content", "function_address", "layout", "start")
 
     def __init__(
         self,
@@ -72,11 +72,14 @@ class StructureContext(Context):
         self.start = start
         self.function_address = (probe or {}).get("function_address", 0)
         self.attach_cookie = (probe or {}).get("attach_cookie", 0)
+        self._region = self._new_region()
+
+    def _new_region(self) -> StructureRegion:
+        return StructureRegion(self.layout, self.content, aligned=False, start=self.start)
 
     def enter(self, machine: Machine) -> tuple[int, ...]:
-        aligned = machine.strictness.unaligned_stack_and_context
-        region = StructureRegion(self.layout, self.content, aligned=aligned, start=self.start)
-        return (machine.memory.map(region, transient=True),)
+        self._region.aligned = machine.strictness.unaligned_stack_and_context
+        return (machine.memory.map(self._region, transient=True),)
 
 
 class PerfEventContext(StructureContext):
@@ -84,9 +87,8 @@ class PerfEventContext(StructureContext):
 
     __slots__ = ()
 
-    def enter(self, machine: Machine) -> tuple[int, ...]:
-        region = TranslatedRegion(self.layout, self.content, _no_addresses)
-        return (machine.memory.map(region, transient=True),)
+    def _new_region(self) -> StructureRegion:
+        return TranslatedRegion(self.layout, self.content, _no_addresses)
 
 
 def registers_context(ctx: Mapping[str, Any] | bytes | None) -> StructureContext:
