@@ -21,6 +21,7 @@ from pybpftime.kernel.programs import DebugInfo, KernelProgram, TestRun, program
 from pybpftime.kernel.ringbuf import KernelRingBuffer, drain_ringbuf
 from pybpftime.kernel.runner import ProgramRunner, RunResult, SharedValue
 from pybpftime.kernel.syscall import KernelRejection
+from pybpftime.kernel.uprobes import attach_uprobe, uprobes_available
 
 __all__ = [
     "PER_CPU_MAP_TYPES",
@@ -38,10 +39,12 @@ __all__ = [
     "RunResult",
     "SharedValue",
     "TestRun",
+    "attach_uprobe",
     "available",
     "btf_ids",
     "drain_ringbuf",
     "map_ids",
     "possible_cpu_count",
     "program_ids",
+    "uprobes_available",
 ]

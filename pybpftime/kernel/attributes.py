@@ -1,7 +1,8 @@
-"""The members of `union bpf_attr`, one ctypes structure per group of commands, and the info structures.
+"""The members of `union bpf_attr`, one ctypes structure per group of commands, the info structures, and an event.
 
-Source: `include/uapi/linux/bpf.h`.  Field names are the UAPI's.  A structure passed shorter than the kernel's is
-extended with zeros by the kernel; one passed longer is accepted as long as the excess is zero.
+Source: `include/uapi/linux/bpf.h`, and `perf_event.h` for the event.  Field names are the UAPI's.  A structure passed
+shorter than the kernel's is extended with zeros by the kernel; one passed longer is accepted as long as the excess is
+zero.
 """
 
 from __future__ import annotations
@@ -232,4 +233,22 @@ class BtfInfoStructure(Structure):
         ("name", c_uint64),
         ("name_len", c_uint32),
         ("kernel_btf", c_uint32),
+    )
+
+
+class PerfEvent(Structure):
+    """`struct perf_event_attr`, as far as a uprobe needs it (PERF_ATTR_SIZE_VER1)."""
+
+    _fields_ = (
+        ("type", c_uint32),
+        ("size", c_uint32),
+        ("config", c_uint64),
+        ("sample_period", c_uint64),
+        ("sample_type", c_uint64),
+        ("read_format", c_uint64),
+        ("flags", c_uint64),  # bit fields
+        ("wakeup_events", c_uint32),
+        ("bp_type", c_uint32),
+        ("uprobe_path", c_uint64),
+        ("probe_offset", c_uint64),
     )

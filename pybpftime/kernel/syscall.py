@@ -1,6 +1,6 @@
-"""The raw bpf(2) system call, through the C library's `syscall()`.
+"""The raw system calls bpf(2) and perf_event_open(2), through the C library's `syscall()`.
 
-Importing this module works on every platform; calling bpf(2) elsewhere than on 64-bit Linux raises HostError.
+Importing this module works on every platform; calling them elsewhere than on 64-bit Linux raises HostError.
 Nothing here keeps state: an attribute is a ctypes structure of the caller, see `attributes`.
 """
 
@@ -17,17 +17,19 @@ from functools import cache
 from pybpftime.errors import HostError, InputError
 from pybpftime.uapi import OBJECT_NAME_LENGTH, Command
 
-# The number of bpf(2), by what platform.machine() says of the kernel (64-bit ABIs only).
+# The numbers of bpf(2) and perf_event_open(2), by what platform.machine() says of the kernel (64-bit ABIs only).
 _SYSTEM_CALL_NUMBERS = {
-    "x86_64": 321,
-    "aarch64": 280,
-    "riscv64": 280,
-    "loongarch64": 280,
-    "s390x": 351,
-    "ppc64": 361,
-    "ppc64le": 361,
-    "mips64": 5315,
+    "x86_64": (321, 298),
+    "aarch64": (280, 241),
+    "riscv64": (280, 241),
+    "loongarch64": (280, 241),
+    "s390x": (351, 331),
+    "ppc64": (361, 319),
+    "ppc64le": (361, 319),
+    "mips64": (5315, 5292),
 }
+
+_PERF_FLAG_FD_CLOEXEC = 8
 
 # libbpf gives up on the same count: the verifier returns EAGAIN when a signal is pending.
 _PROGRAM_LOAD_ATTEMPTS = 5
@@ -46,6 +48,10 @@ class KernelRejection(HostError):
 @cache
 def system_call_number() -> int:
     """The number of bpf(2) on this host; HostError where there is none."""
+    return _system_call_numbers()[0]
+
+
+def _system_call_numbers() -> tuple[int, int]:
     if not sys.platform.startswith("linux"):
         raise HostError(f"bpf(2) is a system call of Linux, and this is {platform.system() or sys.platform}")
     machine = platform.machine()
@@ -63,6 +69,18 @@ def system_call_function() -> Callable[[int, int, int, int], int]:
     function.restype = ctypes.c_long
     function.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_ulong)
     return function
+
+
+def perf_event_open(attribute: ctypes.Structure, pid: int, action: str) -> int:
+    """perf_event_open(2) for the process `pid` on any cpu: a descriptor.  HostError with errno as `bpf`."""
+    _, number = _system_call_numbers()
+    function = ctypes.CDLL(None, use_errno=True).syscall
+    function.restype = ctypes.c_long
+    function.argtypes = (ctypes.c_long, ctypes.c_void_p, *[ctypes.c_long] * 3, ctypes.c_ulong)
+    descriptor: int = function(number, ctypes.addressof(attribute), pid, -1, -1, _PERF_FLAG_FD_CLOEXEC)
+    if descriptor < 0:
+        raise refusal(action, ctypes.get_errno())
+    return descriptor
 
 
 def try_bpf(command: int, attribute: ctypes.Structure) -> int:

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from attach.build import build_target
 
 from pybpftime import kernel
+
+__all__ = ["build_target"]
 
 
 @pytest.fixture(scope="session")

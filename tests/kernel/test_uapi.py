@@ -42,11 +42,13 @@ STRUCTURES: dict[type[ctypes.Structure], tuple[str, str]] = {
     attributes.ProgramInfoStructure: ("struct bpf_prog_info", ""),
     attributes.MapInfoStructure: ("struct bpf_map_info", ""),
     attributes.BtfInfoStructure: ("struct bpf_btf_info", ""),
+    attributes.PerfEvent: ("struct perf_event_attr", ""),
 }
 UNNAMED = {
     ("GetId", "id"): "prog_id",
     ("RawTracepointOpen", "padding"): None,
     ("ProgramInfoStructure", "gpl_compatible"): None,
+    ("PerfEvent", "flags"): None,
 }
 
 
