@@ -6,21 +6,24 @@ Every command that is shown is run; the text between says what to look at.
 from __future__ import annotations
 
 import os
+import platform
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.text import Text
 
 from pybpftime.cli.main import cli
-from pybpftime.errors import BpfError
 
 ROOT = Path(__file__).resolve().parent.parent
 PARSER = "tests/programs/xdp_parser.bpf.o"
 CAPTURE = "tests/captures/mixed.pcap"
-TINY = "tests/captures/tiny.pcap"
+MALLOC = "tests/programs/malloc.bpf.o"
 
 LIBRARY = """\
 import pybpftime
@@ -55,12 +58,11 @@ class Tour:
 
     def run(self, *arguments: str) -> None:
         """Show a command and run it; a failure is part of the tour."""
-        shown = " ".join(f"'{word}'" if " " in word or "{" in word else word for word in arguments)
-        self.console.print(f"[bold]$ pybpftime {shown}[/bold]")
+        self.console.print(Text(f"$ pybpftime {shlex.join(arguments)}", style="bold"))
         try:
             cli.main(list(arguments), standalone_mode=False)
-        except BpfError as error:
-            self.console.print(f"[bold red]error[/bold red]: {error}")
+        except click.ClickException as error:
+            self.console.print(Text.assemble(("error", "bold red"), f": {error.format_message()}"))
 
     def source(self, code: str, language: str) -> None:
         """Show a piece of code."""
@@ -98,7 +100,22 @@ def main() -> None:
     tour.say("The same from Python", "The library behind the command line.")
     tour.source(LIBRARY, "python")
     exec(compile(LIBRARY, "demo", "exec"), {})
+    live(tour)
     tour.console.print("\n[bold]That was the tour.[/bold]  README.md has more; `make test` runs the whole suite.")
+
+
+def live(tour: Tour) -> None:
+    """The last stop: a program at the probes of a process; where that cannot be, a sentence says why."""
+    tour.say(
+        "A live process",
+        "tests/programs/malloc.bpf.c counts what a process asks malloc for.  Its two programs are attached to the C "
+        "library of a Python that is started here; they run at every call and return, on the true registers.  The "
+        "report is on standard error, so that the output of the program stays its own.",
+    )
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        tour.console.print(f"Not here: it takes Linux on x86-64, this is {sys.platform} on {platform.machine()}.")
+        return
+    tour.run("trace", MALLOC, "--", sys.executable, "-c", 'print("hello from the process")')
 
 
 if __name__ == "__main__":

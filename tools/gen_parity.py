@@ -46,7 +46,8 @@ FEATURES = (
     ("Coverage of source lines, instructions, branches", "no", "no", "lcov"),
     ("CO-RE relocations", "libbpf", "libbpf", "not yet"),
     ("Verifier", "yes", "PREVAIL, off by default", "not yet"),
-    ("Live processes (uprobe, USDT, tracepoints)", "yes", "yes", "not yet"),
+    ("uprobe and uretprobe in live processes", "yes", "yes, by Frida", "yes, on x86-64, by breakpoints"),
+    ("USDT and tracepoints in live processes", "yes", "yes", "not yet"),
     ("JIT", "yes", "yes", "not yet"),
     ("Needs root or a kernel with BPF", "yes", "for loading with the kernel's help only", "no"),
 )

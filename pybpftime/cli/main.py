@@ -12,7 +12,7 @@ import click
 
 from pybpftime import __version__
 from pybpftime.cli.failure import Failure, OutputFailure, output_failures
-from pybpftime.cli.streams import discard, replace_closed_streams
+from pybpftime.cli.streams import discard, prepare_streams
 from pybpftime.errors import BpfError
 
 COMMANDS = {
@@ -23,6 +23,8 @@ COMMANDS = {
     "btf": "btf",
     "helpers": "reference",
     "maps": "reference",
+    "trace": "trace",
+    "detach": "trace",
 }
 
 
@@ -70,7 +72,7 @@ def cli() -> None:
 
     \b
     Examples:
-      pybpftime run tests/programs/xdp_parser.bpf.o --pcap capture.pcap --dump-maps
+      pybpftime run xdp_parser.bpf.o --pcap mixed.pcap --dump-maps
       pybpftime info prog.bpf.o
       printf 'r0 = 42\\nexit\\n' | pybpftime run -
     """
@@ -78,7 +80,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: every expected failure is one message and a non-zero exit code."""
-    replace_closed_streams()
+    prepare_streams()
     code = _guarded(lambda: cli.main(standalone_mode=False))
     sys.exit(_guarded(_flush) or code)
 
