@@ -9,8 +9,10 @@ of the code whose copies it holds, so a target may have several; the first has t
     ......  copies, 64 bytes each, one a record
 
 Everything that taking the probes out again needs is in the area, so that a process that never saw the tracer can do it
-(`pybpftime detach`).  Order of writes: copy, record, count, int3.  A record that counts is never taken back while the
-target runs, so a trap taken a moment before its probe was removed still finds its copy.
+(`pybpftime detach`); only which threads blocked SIGTRAP is known to the tracer alone (`Breakpoints.unblock`).
+
+Order of writes: copy, record, count, int3.  A record that counts is never taken back while the target runs, so a trap
+taken a moment before its probe was removed still finds its copy.
 """
 
 from __future__ import annotations
@@ -21,18 +23,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from pybpftime.attach import trap_handler
+from pybpftime.attach.displace import LARGEST
 from pybpftime.attach.trap_handler import COUNT, HANDLER, NEXT, OLD_ACTION, RECORD_SIZE, RECORDS
 
 MAGIC: Final = b"pybpftime probes"
 VERSION: Final = 1
 CAPACITY: Final = 1024  # records
-COPY_SIZE: Final = 64
+COPY_SIZE: Final = LARGEST
 COPIES: Final = RECORDS + CAPACITY * RECORD_SIZE
 SIZE: Final = COPIES + CAPACITY * COPY_SIZE
 
 SIG_DFL, SIG_IGN = 0, 1
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART, SA_NODEFER = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x4000_0000
-SIGTRAP_BIT: Final = 0x10
+SIGTRAP: Final = 5
+SIGTRAP_BIT: Final = 1 << SIGTRAP - 1  # in a set of signals
 
 _HEADER = struct.Struct("<16sIIQQ")
 _RECORD = struct.Struct("<QQB15x")

@@ -4,6 +4,10 @@ Invariants, at every moment in which the tracer could be killed:
 * an address holds an int3 only while a record of an area says what was there and where the copy is;
 * the areas are linked from the first, and SIGTRAP's action is the first area's handler while any int3 stands.
 
+The second one is the target's to break: it may set another action, and a thread that blocks SIGTRAP after its first
+probe was set makes the kernel reset the action at its next hit.  `heal` sees to that within a fraction of a second, as
+long as the tracer lives; a thread that blocks SIGTRAP at a hit without a tracer ends the target.
+
 Without an area (`unsafe`), for a target in which none can be mapped, the tracer alone has the record, and the target
 dies at its next hit if the tracer is killed.
 """
@@ -16,21 +20,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pybpftime.attach import proc
-from pybpftime.attach.area import SIG_DFL, SIZE, Area, Record, SignalAction
-from pybpftime.attach.displace import Displaced, displace
+from pybpftime.attach.area import SIG_DFL, SIGTRAP, SIGTRAP_BIT, SIZE, Area, Record, SignalAction
+from pybpftime.attach.displace import LONGEST_INSTRUCTION, Displaced, displace
 from pybpftime.attach.remote_call import RemoteCalls, is_ready
-from pybpftime.attach.tracee import Tracee
-from pybpftime.errors import HostError
+from pybpftime.attach.tracee import TRAP_STATUS, Tracee
+from pybpftime.errors import HostError, InputError
 
 INT3: Final = b"\xcc"
-LONGEST_INSTRUCTION: Final = 15
 REACH: Final = (1 << 31) - (1 << 20)  # how far a copy may be from its original
 GUARD: Final = 0x10000  # bytes between an area and its neighbour
 LOWEST: Final = 0x10000  # vm.mmap_min_addr
-SIGTRAP: Final = 5
-SIGTRAP_BIT: Final = 1 << SIGTRAP - 1
-MMAP, MUNMAP, SIGACTION = 9, 11, 13
-TRAP_STATUS: Final = SIGTRAP << 8 | 0x7F  # what waitpid says of a thread that stopped at an int3, without an event
+MMAP, MPROTECT, MUNMAP, SIGACTION = 9, 10, 11, 13  # numbers of system calls
 PROT_READ_EXEC: Final = 5
 MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE: Final = 0x10_0022
 DEEPEST_STACK: Final = 64 << 20  # how much of a stack is searched for addresses of an area
@@ -100,8 +100,9 @@ class Breakpoints:
                 found.at_trap[record.address + 1] = Breakpoint(record.address, record.byte, 1, record.copy)
         for breakpoint in found:
             code = found._original(breakpoint.address)
-            breakpoint.displaced = displace(code, breakpoint.address, breakpoint.copy)
-            breakpoint.length = breakpoint.displaced.length
+            with contextlib.suppress(InputError):  # the code was unmapped or replaced since
+                breakpoint.displaced = displace(code, breakpoint.address, breakpoint.copy)
+                breakpoint.length = breakpoint.displaced.length
         return found
 
     def __iter__(self) -> Iterator[Breakpoint]:
@@ -116,6 +117,8 @@ class Breakpoints:
         """
         known = self.at_trap.get(address + 1)
         if known is not None:
+            if not self.stands(known):
+                self._set_again(known)
             return known
         code = self._original(address)
         try:
@@ -130,6 +133,20 @@ class Breakpoints:
         self.at_trap[address + 1] = breakpoint
         self._tracee.memory.write(address, INT3)
         return breakpoint
+
+    def stands(self, breakpoint: Breakpoint) -> bool:
+        """Whether the int3 is there still: a library that was unloaded, and perhaps loaded again, has it no more."""
+        try:
+            return self._tracee.memory.read(breakpoint.address, 1) == INT3
+        except HostError:
+            return False
+
+    def _set_again(self, known: Breakpoint) -> None:
+        """Write the int3 where the same code was loaded again; its record and copy are there from the first time."""
+        displaced = displace(self._original(known.address), known.address, known.copy or known.address)
+        if known.displaced is not None and displaced != known.displaced:
+            raise HostError(f"other code was loaded at {known.address:#x} since", pid=self._tracee.pid)
+        self._tracee.memory.write(known.address, INT3)
 
     def _with_area(self, tid: int, address: int, code: bytes) -> Breakpoint:
         displace(code, address, address)  # what cannot be moved at all is refused before anything is mapped
@@ -151,7 +168,7 @@ class Breakpoints:
         code = bytearray(self._tracee.memory.read(address, size))
         for place in range(len(code)):
             other = self.at_trap.get(address + place + 1)
-            if other is not None:
+            if other is not None and code[place] == INT3[0]:  # else it was unmapped or replaced since
                 code[place] = other.byte
         return bytes(code)
 
@@ -245,6 +262,15 @@ class Breakpoints:
         if parent in self._blocking:
             self._blocking[child] = self._blocking[parent]
 
+    def take_over(self, tid: int, other: Breakpoints) -> None:
+        """A child of the target of `other` is a target of its own now."""
+        if tid in other._blocking:
+            self._blocking[tid] = other._blocking.pop(tid)
+
+    def ended(self, tid: int) -> None:
+        """A thread has ended."""
+        self._blocking.pop(tid, None)
+
     def _block_again(self, tid: int) -> None:
         """Undo `unblock`, unless the thread has changed its mask since."""
         mask = self._blocking.pop(tid, None)
@@ -289,8 +315,9 @@ class Breakpoints:
         bases = [area.base for area in self.areas if removed] + [self._unfinished] * (self._unfinished != 0)
         try:
             tid = self._caller()
-            if self.areas and self._action(tid, None).handler in (SIG_DFL, self.areas[0].action.handler):
-                self._action(tid, self.areas[0].old_action)  # SIG_DFL: a hit has reset it, see `heal`
+            former = self._former_action(self._action(tid, None))
+            if former is not None:
+                self._action(tid, former)
             for base in bases:
                 self._calls.call(tid, MUNMAP, base, SIZE)
         except HostError:
@@ -300,18 +327,30 @@ class Breakpoints:
         self.forget()
         return removed
 
+    def _former_action(self, current: SignalAction) -> SignalAction | None:
+        """What SIGTRAP did before there were areas; None when the target has set `current` itself.
+
+        Each of two tracers that were killed has put its handler before the other's.
+        """
+        areas = {area.action.handler: area for area in self.areas}
+        area = areas.pop(current.handler, None)
+        if area is None:  # SIG_DFL: a hit has reset it, see `heal`
+            return self.areas[0].old_action if self.areas and current.handler == SIG_DFL else None
+        while area is not None:
+            current = area.old_action
+            area = areas.pop(current.handler, None)
+        return current
+
     def _caller(self) -> int:
         """A thread on which system calls can be made, by preference one that has no signal to be delivered."""
-        threads = self._tracee.threads.items()
-        ready = [(thread.status or 0) >> 16 == 0 for _, thread in threads]
-        found = sorted(
-            (waits, tid)
-            for waits, (tid, thread) in zip(ready, threads, strict=True)
+        found = [
+            ((thread.status or 0) >> 16 == 0, tid)  # False, which comes first: it was only stopped
+            for tid, thread in self._tracee.threads.items()
             if is_ready(thread.status) and not thread.guest
-        )
+        ]
         if not found:
             raise HostError("none of its threads can be stopped", pid=self._tracee.pid)
-        return found[0][1]
+        return min(found)[1]
 
     def step_aside(self, tid: int) -> None:
         """Send a stopped thread that has run into an int3 to the copy, where it can be left alone.
@@ -333,7 +372,7 @@ class Breakpoints:
             tracee.interrupt(tid)
 
     def _has_trap_pending(self, tid: int) -> bool:
-        status = proc.read_status(self._tracee.pid, tid)
+        status = self._tracee.status_of(tid)
         return bool(status.pending & ~status.blocked & SIGTRAP_BIT)
 
     def move_out(self, tid: int) -> Breakpoint | None:

@@ -69,23 +69,57 @@ def release(tracee: Tracee, breakpoints: Breakpoints | None = None) -> Cleaned |
         release_children(tracee)
         if breakpoints is not None:
             breakpoints.restore_code(tracee.memory.write, tracee.memory.read)
-        found = Breakpoints.recover(tracee)
-        count = len(found.at_trap)
-        removed = not found.is_left or take_out(tracee, found, lambda: release_children(tracee))
-        return Cleaned(count, removed) if found.is_left else None
+        return take_out_left(tracee, breakpoints)
     finally:
         tracee.let_go()
+
+
+def take_out_left(tracee: Tracee, breakpoints: Breakpoints | None = None) -> Cleaned | None:
+    """Take out of a stopped process what a tracer has left in it; None when there was nothing.  See `release`."""
+    found = Breakpoints.recover(tracee)
+    if not found.is_left:
+        return None
+    if breakpoints is not None:
+        found.take_over(tracee.pid, breakpoints)
+    count = len(found.at_trap)
+    return Cleaned(count, take_out(tracee, found, lambda: release_children(tracee)))
 
 
 def release_children(tracee: Tracee) -> None:
     """Let go the children that a process has made while it was being stopped."""
     while tracee.children:
-        child = tracee.children.pop()
+        child, _ = tracee.children.popitem()
         if child in tracee.threads or child in proc.threads(tracee.pid):
             continue
         status = first_stop(child)
         if status is not None:
             release_child(tracee.pid, child, status)
+
+
+def seize(pid: int) -> Tracee:
+    """Stop a running process, ready for probes: with nothing in it of a tracer that was killed.  HostError as there."""
+    tracee = Tracee.seize(pid)
+    try:
+        end_vforks(tracee)
+        take_out_left(tracee)
+    except ProcessLookupError:
+        tracee.let_go()
+        raise HostError("it ended before it could be traced", pid=pid) from None
+    except BaseException:
+        tracee.let_go()
+        raise
+    return tracee
+
+
+def end_vforks(tracee: Tracee) -> None:
+    """Before anything is probed: see the threads through vfork that were stopped in it, where they are of no use.
+
+    Their children need no tracer yet.
+    """
+    release_children(tracee)
+    for tid in [tid for tid, thread in tracee.threads.items() if thread.waits_for]:
+        with contextlib.suppress(HostError):  # it takes long: another thread may do
+            tracee.stop(tid)
 
 
 def first_stop(child: int) -> int | None:

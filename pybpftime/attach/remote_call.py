@@ -6,6 +6,9 @@ The tracer stops it between the two and restores the registers itself, so the se
 
 Behind that code stands what `find_left` needs to know of a tracer that was killed: that the code is there, and at which
 address it was mapping memory.
+
+One thing is lost with a tracer that dies inside a call: a signal that the thread had stopped for, which is held back
+and sent again behind the call.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ class ReturnProbes:
         except HostError:
             return
         site = self._breakpoints.at_trap.get(address + 1)
-        if (site is None or not site.is_return) and not self._watch(tid, address):
+        is_watched = site is not None and site.is_return and self._breakpoints.stands(site)
+        if not is_watched and not self._watch(tid, address):
             return
         pending = self._pending.get(tid)
         if pending is None:

@@ -11,6 +11,7 @@ has no other children that it cares for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -18,8 +19,8 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from pybpftime.attach import proc
-from pybpftime.attach.breakpoints import TRAP_STATUS, Breakpoint, Breakpoints
-from pybpftime.attach.cleanup import INTERRUPTIONS, first_stop, release_child, take_out
+from pybpftime.attach.breakpoints import INT3, MMAP, MPROTECT, Breakpoint, Breakpoints
+from pybpftime.attach.cleanup import INTERRUPTIONS, first_stop, release_child, seize, take_out
 from pybpftime.attach.displace import is_whole
 from pybpftime.attach.locate import NotMapped, locate
 from pybpftime.attach.probe import Ending, Probe
@@ -36,10 +37,12 @@ from pybpftime.attach.tracee import (
     GETREGS,
     INTERRUPT,
     POKEUSER,
+    PT_REGS_SIZE,
     RIP,
     STOP_SIGNALS,
     SYSCALL,
     SYSCALL_STOP,
+    TRAP_STATUS,
     WALL,
     Thread,
     Tracee,
@@ -54,8 +57,9 @@ from pybpftime.errors import HostError, InputError
 SPINS: Final = 200  # looks for the next stop before going to sleep: waking up takes longer than most hits are apart
 WATCHED: Final = (signal.SIGCHLD, *INTERRUPTIONS)
 CHECK_SECONDS: Final = 0.25
-ENOSYS: Final = 38
-MAPPING_CALLS: Final = (9, 10)  # mmap, mprotect: a library is being loaded
+LOOK_EVERY: Final = 256  # hits, between looks at what else there is
+NOT_RETURNED: Final = -errno.ENOSYS & (1 << 64) - 1  # in rax where a system call begins
+MAPPING_CALLS: Final = (MMAP, MPROTECT)  # a library is being loaded
 
 
 class BreakpointSession:
@@ -63,9 +67,9 @@ class BreakpointSession:
 
     def __init__(self, tracee: Tracee, signal_mask: set[int | signal.Signals], *, unsafe: bool = False) -> None:
         self.pid = tracee.pid
-        self.registers = memoryview(tracee.buffer)[:168]
+        self.registers = memoryview(tracee.buffer)[:PT_REGS_SIZE]
         self.notes: list[str] = []
-        self._count = 0
+        self._hits = 0
         self._tracee = tracee
         self._signal_mask = signal_mask  # as it was: what would interrupt us waits until `close`
         self._breakpoints = Breakpoints(tracee, unsafe=unsafe)
@@ -80,7 +84,7 @@ class BreakpointSession:
         self._deadline = float("inf")
         self._next_check = 0.0
         self._wakefulness = Wakefulness()
-        self._checked = 0  # how many hits there had been at the last check
+        self._hits_at_check = 0
         self._heals = False  # at the next stop that we asked for
         self._closed = False
 
@@ -92,7 +96,7 @@ class BreakpointSession:
         """
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
-            return cls(Tracee.seize(pid), mask, unsafe=unsafe)
+            return cls(seize(pid), mask, unsafe=unsafe)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             raise
@@ -232,7 +236,7 @@ class BreakpointSession:
         return True
 
     def _hit(self, tid: int, breakpoint: Breakpoint) -> None:
-        self._count += 1
+        self._hits += 1
         if self._tracee.threads[tid].guest:
             return
         for handler in breakpoint.entries:
@@ -241,7 +245,7 @@ class BreakpointSession:
             self._returns.expect(tid, breakpoint)
         if breakpoint.is_return:
             self._returns.returned(tid, breakpoint)
-        if not self._count & 0xFF:
+        if not self._hits % LOOK_EVERY:
             self._look_around(tid)
 
     def _look_around(self, tid: int) -> None:
@@ -250,7 +254,7 @@ class BreakpointSession:
         if info is not None:
             self._ending = Ending(interrupted_by=info.si_signo)
         now = time.monotonic()
-        self._wakefulness.hits(self._count, now)
+        self._wakefulness.hits(self._hits, now)
         if now > self._deadline:
             self._ending = Ending()
         if now > self._next_check and self._ending is None:
@@ -269,10 +273,10 @@ class BreakpointSession:
         left = self._deadline - now
         if self._tracee.exit_status is not None:
             self._ended_unseen()
-        elif self._count != self._checked and now > self._next_check:
-            self._checked, self._next_check = self._count, now + CHECK_SECONDS
+        elif self._hits != self._hits_at_check and now > self._next_check:
+            self._hits_at_check, self._next_check = self._hits, now + CHECK_SECONDS
             self._look_at_action()
-        idle = CHECK_SECONDS if self._count != self._checked else 1.0
+        idle = CHECK_SECONDS if self._hits != self._hits_at_check else 1.0
         info = signal.sigtimedwait(WATCHED, max(0.0, min(left, CALM_SECONDS if self._wakefulness.asked else idle)))
         if info is None:
             self._wakefulness.calm()
@@ -305,10 +309,12 @@ class BreakpointSession:
         tracee.memory.write(breakpoint.address, bytes([breakpoint.byte]))
         status = tracee.single_step(tid)
         if tracee.threads:
-            tracee.memory.write(breakpoint.address, b"\xcc")
+            tracee.memory.write(breakpoint.address, INT3)
         if status == TRAP_STATUS:
             tracee.resume(tid)
         elif status is not None:
+            if tracee.fetch_registers(tid).rip == breakpoint.address:  # a signal came first
+                self._repeats.add((tid, breakpoint.address, tracee.registers.rsp))
             self._stopped(tid, status)
         else:
             self._ended(tid, 0)
@@ -342,8 +348,7 @@ class BreakpointSession:
             child = tracee.event_message(tid)
             if event == EVENT_VFORK:
                 tracee.threads[tid].waits_for = child
-            self._breakpoints.inherit_mask(tid, child)
-            self._born(child)
+            self._born(child, tid)
         elif number == SYSCALL_STOP:
             self._at_system_call(tid)
         else:
@@ -356,6 +361,7 @@ class BreakpointSession:
 
     def _ended(self, tid: int, status: int) -> None:
         self._returns.ended(tid)
+        self._breakpoints.ended(tid)
         self._strangers.pop(tid, None)
         self._repeats = {one for one in self._repeats if one[0] != tid}
         self._tracee.forget(tid)
@@ -372,9 +378,10 @@ class BreakpointSession:
         self._strangers[tid] = status
         return False
 
-    def _born(self, tid: int) -> None:
+    def _born(self, tid: int, parent: int) -> None:
         """A thread has made another one, or a child: the kernel has seized it, and it stops before it does anything."""
         tracee = self._tracee
+        self._breakpoints.inherit_mask(parent, tid)
         if tid in tracee.threads or tid in proc.threads(self.pid):
             tracee.threads.setdefault(tid, Thread(tid))
             return
@@ -390,7 +397,7 @@ class BreakpointSession:
     def _take_children(self) -> None:
         """Look at the children that were born while threads were being stopped."""
         while self._tracee.children:
-            self._born(self._tracee.children.pop())
+            self._born(*self._tracee.children.popitem())
 
     # --- programs that begin ----------------------------------------------------------------------------------------
 
@@ -436,7 +443,7 @@ class BreakpointSession:
 
     def _at_system_call(self, tid: int) -> None:
         registers = self._tracee.fetch_registers(tid)
-        has_returned = registers.rax != -ENOSYS & 0xFFFF_FFFF_FFFF_FFFF
+        has_returned = registers.rax != NOT_RETURNED
         if self._waiting and registers.orig_rax in MAPPING_CALLS and has_returned:
             self._waiting = [probe for probe in self._waiting if not self._place_again(probe)]
 

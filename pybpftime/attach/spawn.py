@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import signal
-import sys
 from collections.abc import Sequence
 
 from pybpftime.attach.tracee import EVENT_EXEC, OPTIONS, SEIZE, WALL, Thread, Tracee, command, signal_of
@@ -20,8 +19,6 @@ def spawn(arguments: Sequence[str], signal_mask: set[int | signal.Signals]) -> T
     """
     go_read, go_write = os.pipe()
     failed_read, failed_write = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         os.close(go_write)

@@ -62,6 +62,7 @@ LOOKS: Final = 200  # for a stop, before going to sleep between them
 NAP: Final = 0.001
 LOOKS_AT_END: Final = 30
 SYSCALL_STOP: Final = signal.SIGTRAP | 0x80
+TRAP_STATUS: Final = signal.SIGTRAP << 8 | 0x7F  # what waitpid says of a thread that ran into an int3
 STOP_SIGNALS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 
 PATIENCE: Final = 5.0  # seconds until a thread that does not stop is given up: it is inside vfork, or waits for a disk
@@ -104,7 +105,7 @@ class Thread:
 class Tracee:
     """A seized process: its `memory`, `threads` by id, and `registers`, the one buffer that register reads fill.
 
-    `buffer` is the memory of `registers`; its first 168 bytes are struct pt_regs.
+    `buffer` is the memory of `registers`; its first PT_REGS_SIZE bytes are struct pt_regs.
     """
 
     def __init__(self, pid: int, threads: dict[int, Thread] | None = None) -> None:
@@ -113,7 +114,7 @@ class Tracee:
         self.buffer = bytearray(ctypes.sizeof(Registers))
         self.registers: Any = Registers.from_buffer(self.buffer)
         self.registers_address = ctypes.addressof(self.registers)
-        self.children: list[int] = []  # that were born while threads were being stopped, for the session to look at
+        self.children: dict[int, int] = {}  # born while threads were being stopped, for the session: child to parent
         self.has_executed = False  # set when `stop` has seen that the process executes another program
         self.exit_status: int | None = None  # what waitpid said when the process ended while it was waited for here
         self.memory = ProcessMemory(pid)
@@ -138,6 +139,7 @@ class Tracee:
                     tracee._seize(tid)
             if not tracee.threads:
                 raise HostError("it ended before it could be traced", pid=pid)
+            tracee.has_executed = False  # there was nothing yet to be forgotten
         except ProcessLookupError:
             tracee.let_go()
             raise HostError("it ended before it could be traced", pid=pid) from None
@@ -173,9 +175,14 @@ class Tracee:
     def _has_ended(self, tid: int) -> bool:
         """Whether a thread has ended.  The end of the first thread is told when the last one's comes."""
         try:
-            return proc.read_status(self.pid, tid).ended and (tid != self.pid or len(proc.threads(self.pid)) > 1)
+            return self.status_of(tid).ended and (tid != self.pid or len(proc.threads(self.pid)) > 1)
         except HostError:
             return True
+
+    def status_of(self, tid: int) -> proc.Status:
+        """What /proc says of a thread.  HostError when it is gone."""
+        thread = self.threads.get(tid)
+        return proc.read_status(tid if thread is not None and thread.guest else self.pid, tid)
 
     def let_go(self) -> None:
         """Detach from every thread; signals that wait for delivery are delivered.  Never fails.
@@ -277,7 +284,7 @@ class Tracee:
             event = status >> 16
             child = self.event_message(tid) if event in BIRTHS else 0
             if child and child != thread.waits_for:
-                self.children.append(child)
+                self.children[child] = tid
                 if event == EVENT_VFORK:
                     thread.waits_for = child
                     break

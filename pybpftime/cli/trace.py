@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import signal
@@ -137,6 +138,8 @@ def execute(options: Options) -> int:
 
     if (options.pid is None) == (not options.command):
         raise InputError("give either --pid PID or a program to start, behind --")
+    if options.duration is not None and math.isnan(options.duration):  # which click takes to be in any range
+        raise InputError("--duration takes a number of seconds, not nan")
     helpers, _ = read_helpers(options.helper_files)
     spec = read_source(options.source, helpers=helpers)
     targets = find_targets(spec, options.programs, options.places)

@@ -52,7 +52,7 @@ def record_types(spec: ObjectSpec, given: Iterable[str]) -> dict[str, RecordType
             raise InputError(f"--record takes MAP=TYPE, such as events='struct event', not {text!r}")
         if name not in spec.maps:
             streams = [one for one, map in spec.maps.items() if map.type in STREAMS]
-            raise InputError(f"--record: {no_such('map', name, streams).reason}", file=spec.file)
+            raise InputError(f"--record: {no_such('map', name, streams or spec.maps).reason}", file=spec.file)
         if spec.maps[name].type not in STREAMS:
             kind = spec.maps[name].type.name.removeprefix("BPF_MAP_TYPE_").lower()
             reason = f"--record: map {name} is a {kind}; only ring buffers and perf event arrays have records"

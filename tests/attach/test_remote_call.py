@@ -18,7 +18,7 @@ capstone = pytest.importorskip("capstone", reason="needs capstone")
 
 DIE_AT_EVERY_STEP = """
 import os, sys
-from pybpftime.attach import session, tracee
+from pybpftime.attach import memory, session, tracee
 from pybpftime.attach.cleanup import clean
 from pybpftime.attach.probe import Probe
 from pybpftime.attach.target import ProbeKind, ProbeTarget
@@ -38,6 +38,7 @@ for step in range(1, 400, 3):
         left = step
         tracee.binding.ptrace = counted(tracee.binding.ptrace)
         session.request = counted(session.request)
+        memory.ProcessMemory.write = counted(memory.ProcessMemory.write)
         with session.BreakpointSession.attach(pid) as trace:
             for kind in ProbeKind:
                 trace.add(Probe(ProbeTarget(kind, program, "probed", 0), lambda tid: None))
@@ -64,7 +65,7 @@ def test_the_code_gives_every_register_back_and_goes_to_where_the_thread_was() -
 
 @pytest.mark.usefixtures("can_trace")
 def test_a_tracer_that_dies_at_any_step(build_target: BuildTarget) -> None:
-    """Before every third ptrace request of attaching, serving and detaching."""
+    """Before every third ptrace request or write to memory of attaching, serving and detaching."""
     program: Path = build_target("workload", "-O2")
     with running(program, "churn") as target:
         before = state(target.pid)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import Running, running
-from attach.state import state, wait_until
+from attach.state import SIGTRAP_BIT, state, wait_until
 from attach.workload import attached, detach, places, runs
 
 from pybpftime.attach import proc
@@ -114,7 +114,7 @@ def test_the_action_that_a_hit_resets_is_set_again(build_target: BuildTarget) ->
             target.process.stdin.flush()
             assert target.process.stdout.readline() == "called 200\n"
             assert target.process.stdout.readline() == "right\n"
-            wait_until(lambda: state(target.pid).caught)
+            wait_until(lambda: bool(proc.read_status(target.pid).caught & SIGTRAP_BIT))
             tracer.process.terminate()
             assert runs(tracer.event()) == (200, 200)
             tracer.finish()

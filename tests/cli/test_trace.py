@@ -300,6 +300,7 @@ def test_records_of_another_size_are_shown_as_bytes(lines: Path) -> None:
         ([READLINE, "--record=lines=struct lin", "--", "true"], "has no struct lin; did you mean line?"),
         ([READLINE, "--record=lines=lin", "--", "true"], "BTF has no type lin; did you mean line or int?"),
         ([MALLOC, "-o", "", "--", "true"], "--output: an empty file name"),
+        ([MALLOC, "--duration=nan", "--", "true"], "--duration takes a number of seconds, not nan"),
         (
             [MALLOC, "-o", "/nonexistent/report", "--", "true"],
             "/nonexistent/report: cannot be written (ENOENT: No such file",
@@ -343,6 +344,16 @@ def test_a_program_is_not_started_when_the_report_cannot_be_written(tmp_path: Pa
     result = trace(MALLOC, "-o", tmp_path, "--", "touch", mark)
     assert (result.returncode, mark.exists()) == (1, False)
     assert result.stderr == f"error: {tmp_path}: cannot be written (EISDIR: Is a directory)\n"
+
+
+@pytest.mark.parametrize("output", [(), ("-o", os.devnull)], ids=["report", "file"])
+def test_a_standard_error_that_is_closed(output: tuple[str, ...], can_trace: None) -> None:
+    """The report is lost; the program that is started has its error closed as without a trace."""
+    script = 'exec "$@" 2>&-'
+    program = ["sh", "-c", "echo started; echo lost >&2 || exit 3"]
+    command = ["sh", "-c", script, "sh", *COMMAND, "trace", str(MALLOC), *output, "--", *program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE)
+    assert (result.returncode, result.stdout) == (3, "started\n")
 
 
 def test_a_report_that_cannot_be_written_names_its_file(lines: Path) -> None:

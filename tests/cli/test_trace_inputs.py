@@ -147,3 +147,8 @@ def test_long_records_are_cut() -> None:
     assert len(dump) == 17
     assert dump[-2].startswith("00f0  f0 f1")
     assert dump[-1] == "... 768 more bytes (--json shows all)"
+
+
+def test_a_map_that_is_not_there(read: Read) -> None:
+    with pytest.raises(InputError, match="there is no map named lines; there is allocations"):
+        record_types(read("malloc"), ["lines=int"])
