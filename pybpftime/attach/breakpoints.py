@@ -5,8 +5,8 @@ Invariants, at every moment in which the tracer could be killed:
 * the areas are linked from the first, and SIGTRAP's action is the first area's handler while any int3 stands.
 
 The second one is the target's to break: it may set another action, and a thread that blocks SIGTRAP after its first
-probe was set makes the kernel reset the action at its next hit.  `heal` sees to that within a fraction of a second, as
-long as the tracer lives; a thread that blocks SIGTRAP at a hit without a tracer ends the target.
+probe was set makes the kernel reset the action at its next hit.  While the tracer lives, `heal` sees to the latter
+within a fraction of a second, and to the former once hits are many; without one, such a hit ends the target.
 
 Without an area (`unsafe`), for a target in which none can be mapped, the tracer alone has the record, and the target
 dies at its next hit if the tracer is killed.
