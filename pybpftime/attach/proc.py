@@ -54,7 +54,7 @@ class Status:
     """What /proc/PID/status says of a thread.
 
     `tgid` is the process that it belongs to, `tracer` the process that traces it or 0, `state` a letter (`R`, `S`, `D`,
-    `T` stopped, `t` traced, `Z` zombie, `X` dead), `uid` and `gid` the effective ones.  In the masks bit N-1 stands for
+    `T` stopped, `t` traced, `Z` zombie, `X` dead), `uid` and `gid` the real ones.  In the masks bit N-1 stands for
     signal N.  `seccomp` is 0 without a filter.  `kernel_thread` is True for what has no user space.
     """
 
@@ -232,5 +232,6 @@ def _host_error(error: OSError, pid: int, file: str) -> HostError:
     if error.errno in (errno.ENOENT, errno.ESRCH):
         return HostError("it has ended, or never was", pid=pid, errno=errno.ESRCH)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return HostError(f"it is not ours: /proc/{pid}/{file} cannot be read", pid=pid, errno=error.errno)
+        reason = f"not permitted: it is another user's, or protects itself (/proc/{pid}/{file} cannot be read)"
+        return HostError(reason, pid=pid, errno=error.errno)
     return HostError(f"/proc/{pid}/{file} cannot be read", pid=pid, errno=error.errno)

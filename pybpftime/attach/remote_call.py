@@ -128,9 +128,9 @@ class RemoteCalls:
             tracee.buffer[:] = before
             with contextlib.suppress(ProcessLookupError):
                 tracee.store_registers(tid)
-        tracee.send_held(tid)
-        if is_filtered:
-            tracee.set_options(tid, OPTIONS)
+                if is_filtered:
+                    tracee.set_options(tid, OPTIONS)
+            tracee.send_held(tid)
         if -4096 < result < 0:
             raise HostError(f"system call {number} in the target failed", errno=-result, pid=tracee.pid)
         return result

@@ -57,7 +57,6 @@ class Segment:
     offset: int
     address: int
     file_size: int
-    memory_size: int
     executable: bool
 
 
@@ -93,8 +92,8 @@ class ElfBinary:
         self.machine = MACHINES.get(machine, f"machine {machine}")
         self._programs = self._read_program_headers(programs, program_count)
         self.segments = tuple(
-            Segment(offset, address, file_size, memory_size, bool(flags & PF_X))
-            for type, flags, offset, address, file_size, memory_size in self._programs
+            Segment(offset, address, file_size, bool(flags & PF_X))
+            for type, flags, offset, address, file_size, _ in self._programs
             if type == PT_LOAD
         )
 

@@ -119,9 +119,9 @@ class LiveTrace:
         self._environment.printk = lambda line: on_printk(self._environment.tid, line)
 
     def _drain(self, ring: RingBuffer, view: MapView) -> None:
+        assert self._on_record is not None  # `watch` has set it together with the rings
         for data in ring.drain():
-            if self._on_record is not None:
-                self._on_record(LiveRecord(view, data))
+            self._on_record(LiveRecord(view, data))
 
     def serve(self, *, duration: float | None = None) -> Ending:
         """Run the process until it ends, `duration` seconds have passed or the tracer is interrupted.

@@ -181,7 +181,8 @@ def test_a_process_of_another(threads: Running, question: str) -> None:
     os.seteuid(NOBODY)
     try:
         with pytest.raises(
-            HostError, match=rf"^process {threads.pid}: it is not ours: /proc/.* cannot be read"
+            HostError,
+            match=rf"^process {threads.pid}: not permitted: it is another user.s, or .*/proc/.* cannot be read",
         ) as error:
             QUESTIONS[question](threads.pid)
         assert error.value.errno in (errno.EACCES, errno.EPERM)
