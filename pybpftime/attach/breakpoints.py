@@ -6,7 +6,7 @@ Invariants, at every moment in which the tracer could be killed:
 
 The second one is the target's to break: it may set another action, and a thread that blocks SIGTRAP after its first
 probe was set makes the kernel reset the action at its next hit.  While the tracer lives, `heal` sees to the latter
-within a fraction of a second, and to the former once hits are many; without one, such a hit ends the target.
+within a fraction of a second, and to the former at a hit after that; without one, such a hit ends the target.
 
 Without an area (`unsafe`), for a target in which none can be mapped, the tracer alone has the record, and the target
 dies at its next hit if the tracer is killed.

@@ -57,7 +57,7 @@ from pybpftime.errors import HostError, InputError
 SPINS: Final = 200  # looks for the next stop before going to sleep: waking up takes longer than most hits are apart
 WATCHED: Final = (signal.SIGCHLD, *INTERRUPTIONS)
 CHECK_SECONDS: Final = 0.25
-LOOK_EVERY: Final = 256  # hits, between looks at what else there is
+LOOK_SECONDS: Final = 0.005  # between looks at what else there is, as long as there are hits
 NOT_RETURNED: Final = -errno.ENOSYS & (1 << 64) - 1  # in rax where a system call begins
 MAPPING_CALLS: Final = (MMAP, MPROTECT)  # a library is being loaded
 
@@ -69,7 +69,7 @@ class BreakpointSession:
         self.pid = tracee.pid
         self.registers = memoryview(tracee.buffer)[:PT_REGS_SIZE]
         self.notes: list[str] = []
-        self._hits = 0
+        self._hits = self._hits_at_check = 0
         self._tracee = tracee
         self._signal_mask = signal_mask  # as it was: what would interrupt us waits until `close`
         self._breakpoints = Breakpoints(tracee, unsafe=unsafe)
@@ -83,8 +83,8 @@ class BreakpointSession:
         self._entered = True  # False until a program that was started here comes to its entry
         self._deadline = float("inf")
         self._next_check = 0.0
+        self._next_look = self._next_heal = 0.0  # at a hit
         self._wakefulness = Wakefulness()
-        self._hits_at_check = 0
         self._heals = False  # at the next stop that we asked for
         self._closed = False
 
@@ -245,20 +245,20 @@ class BreakpointSession:
             self._returns.expect(tid, breakpoint)
         if breakpoint.is_return:
             self._returns.returned(tid, breakpoint)
-        if not self._hits % LOOK_EVERY:
-            self._look_around(tid)
-
-    def _look_around(self, tid: int) -> None:
-        """What has to be done now and then, also when the hits never cease."""
-        info = signal.sigtimedwait(INTERRUPTIONS, 0)
-        if info is not None:
-            self._ending = Ending(interrupted_by=info.si_signo)
         now = time.monotonic()
+        if now > self._next_look:
+            self._look_around(tid, now)
+
+    def _look_around(self, tid: int, now: float) -> None:
+        """What has to be done now and then, also when the hits never cease."""
+        self._next_look = now + LOOK_SECONDS
+        if info := signal.sigtimedwait(INTERRUPTIONS, 0):
+            self._ending = Ending(interrupted_by=info.si_signo)
         self._wakefulness.hits(self._hits, now)
         if now > self._deadline:
             self._ending = Ending()
-        if now > self._next_check and self._ending is None:
-            self._next_check = now + CHECK_SECONDS
+        if now > self._next_heal and self._ending is None:
+            self._next_heal = now + CHECK_SECONDS
             self._heal(tid)
 
     def _heal(self, tid: int) -> None:
