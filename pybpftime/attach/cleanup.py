@@ -99,15 +99,9 @@ def release_children(tracee: Tracee) -> None:
 def seize(pid: int) -> Tracee:
     """Stop a running process, ready for probes: with nothing in it of a tracer that was killed.  HostError as there."""
     tracee = Tracee.seize(pid)
-    try:
+    with tracee.or_let_go():
         end_vforks(tracee)
         take_out_left(tracee)
-    except ProcessLookupError:
-        tracee.let_go()
-        raise HostError("it ended before it could be traced", pid=pid) from None
-    except BaseException:
-        tracee.let_go()
-        raise
     return tracee
 
 

@@ -17,6 +17,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -132,21 +133,27 @@ class Tracee:
             raise HostError("it ended before it could be traced", pid=pid) from None
         tracee = cls(pid)
         tried: set[int] = set()
-        try:
+        with tracee.or_let_go():
             while new := [tid for tid in proc.threads(pid) if tid not in tried]:
                 for tid in new:
                     tried.add(tid)
                     tracee._seize(tid)
             if not tracee.threads:
-                raise HostError("it ended before it could be traced", pid=pid)
+                raise ProcessLookupError
             tracee.has_executed = False  # there was nothing yet to be forgotten
-        except ProcessLookupError:
-            tracee.let_go()
-            raise HostError("it ended before it could be traced", pid=pid) from None
-        except BaseException:
-            tracee.let_go()
-            raise
         return tracee
+
+    @contextlib.contextmanager
+    def or_let_go(self) -> Iterator[None]:
+        """What goes wrong in here leaves the process untraced.  HostError when it has ended."""
+        try:
+            yield
+        except ProcessLookupError:
+            self.let_go()
+            raise HostError("it ended before it could be traced", pid=self.pid) from None
+        except BaseException:
+            self.let_go()
+            raise
 
     def _seize(self, tid: int) -> None:
         try:

@@ -312,8 +312,9 @@ class TestLifetime:
             array.lookup(u32(0))
 
     def test_forgotten_map_is_closed_with_a_warning(self) -> None:
-        with pytest.warns(ResourceWarning, match="unclosed <KernelMap fd"):
+        with pytest.warns(ResourceWarning) as caught:
             _forget_a_map()
+        assert any(str(one.message).startswith("unclosed <KernelMap fd") for one in caught)
 
     def test_ids(self, array: KernelMap) -> None:
         identifiers = list(kernel.map_ids())

@@ -135,7 +135,7 @@ def test_whatever_is_given_makes_a_context_or_an_input_error(info: Any, ctx: Any
     except InputError:
         return
     enter(context)
-    context.fields()
+    assert isinstance(context.fields(), dict)
 
 
 # --- plain memory -----------------------------------------------------------------------------------------------------
