@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.campaign import ROOT
+from tools.process_state import state
 
 COMMAND = (sys.executable, "-c", "from pybpftime.cli.main import main; main()")
 OBJECT = ROOT / "tests" / "programs" / "malloc.bpf.o"
@@ -36,6 +37,7 @@ class Workload:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         assert self._line() == "ready"
+        self._before = state(self.pid)
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -61,18 +63,8 @@ class Workload:
         return self.process.wait(60)
 
     def has_leftovers(self) -> bool:
-        """Whether code of files differs from what it was at a start, or memory without a file can be executed."""
-        maps = Path(f"/proc/{self.pid}/maps").read_text().splitlines()
-        executable = [line.split() for line in maps if "x" in line.split()[1] and "[v" not in line]
-        return any(len(fields) < 6 or self._is_changed(*fields) for fields in executable)
-
-    def _is_changed(self, addresses: str, _permissions: str, offset: str, _device: str, _inode: str, path: str) -> bool:
-        start, end = (int(one, 16) for one in addresses.split("-"))
-        with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory, open(path, "rb") as file:
-            memory.seek(start)
-            file.seek(int(offset, 16))
-            content = file.read(end - start)
-            return memory.read(end - start)[: len(content)] != content
+        """Whether its code, its memory, its threads' signal masks or SIGTRAP's action are not as at its start."""
+        return state(self.pid) != self._before
 
 
 def start_trace(workload: Workload, *arguments: str) -> subprocess.Popen[str]:

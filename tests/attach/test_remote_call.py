@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import running
-from attach.state import state
 from attach.workload import end
 
 from pybpftime.attach import remote_call
+from tools.process_state import state
 
 capstone = pytest.importorskip("capstone", reason="needs capstone")
 

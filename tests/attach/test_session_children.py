@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import running
-from attach.state import changed_code, is_traced, state
+from attach.state import is_traced
 from attach.tracing import PROGRAMS, trace
 from attach.workload import OBJECT, attached, begin, detach, end, places, result, runs, work
 
 from pybpftime.attach import proc
+from tools.process_state import changed_code, state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

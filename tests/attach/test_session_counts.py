@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import running
-from attach.state import state
 from attach.tracing import PROGRAMS, tracing
 from attach.workload import Outcome, attached, begin, end, runs, work
+
+from tools.process_state import state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

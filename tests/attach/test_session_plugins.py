@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import running
-from attach.state import state
 from attach.workload import attached, begin, detach, end, places, runs
+
+from tools.process_state import state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

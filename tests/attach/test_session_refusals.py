@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import running
-from attach.state import state
 from attach.tracing import COMMAND, PATIENCE, PROGRAMS, ROOT, trace
 from attach.workload import OBJECT, attached, begin, detach, end, places, runs
+
+from tools.process_state import state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

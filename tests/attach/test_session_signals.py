@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import Running, running
-from attach.state import SIGTRAP_BIT, state, wait_until
+from attach.state import wait_until
 from attach.workload import attached, detach, places, runs
 
 from pybpftime.attach import proc
+from tools.process_state import SIGTRAP_BIT, state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

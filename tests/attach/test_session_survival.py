@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from attach.build import BuildTarget
 from attach.processes import Running, running
-from attach.state import is_traced, state, wait_until
+from attach.state import is_traced, wait_until
 from attach.tracing import COMMAND, PATIENCE, PROGRAMS, ROOT, trace
 from attach.workload import OBJECT, attached, begin, detach, end, places, result
+
+from tools.process_state import state
 
 pytestmark = pytest.mark.usefixtures("can_trace")
 

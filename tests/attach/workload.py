@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from attach.processes import Running, running
-from attach.state import State, state
 from attach.tracing import COMMAND, PATIENCE, PROGRAMS, ROOT, Tracer, tracing
+
+from tools.process_state import State, state
 
 OBJECT = PROGRAMS / "malloc.bpf.o"
 
