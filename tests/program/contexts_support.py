@@ -12,13 +12,15 @@ from functools import cache
 import pytest
 
 from pybpftime import kernel
+from pybpftime.errors import HostError
 from pybpftime.isa.assembler import assemble_bytes
 from pybpftime.kernel import KernelProgram, KernelRejection, SharedValue, TestRun
 from pybpftime.machine import LINUX, Machine, Strictness
 from pybpftime.program.contexts import Context
-from pybpftime.program.types import PROGRAM_TYPES, ContextLayout, Field, FieldKind
+from pybpftime.program.types import PROGRAM_TYPES, ContextLayout, Field, FieldKind, ProgramTypeInfo
 from pybpftime.uapi import AttachType, ProgramFlag, ProgramType
 
+GO = ["r0 = 1", "exit"]  # a verdict that every type allows
 NO_FLAGS = ProgramFlag(0)
 HOST = bytes(6)
 SOURCE = bytes.fromhex("aabbccddeeff")
@@ -52,11 +54,20 @@ def load(
     attach_type: AttachType | None = None,
     *,
     flags: ProgramFlag = NO_FLAGS,
+    attach_btf_id: int = 0,
+    log_level: int = 0,
 ) -> KernelProgram:
     """Load with the flags and attach type that the type demands."""
     if program_type is ProgramType.BPF_PROG_TYPE_SYSCALL:
         flags |= ProgramFlag.BPF_F_SLEEPABLE
-    return KernelProgram.load(program_type, code, expected_attach_type=attach_type or 0, flags=flags)
+    return KernelProgram.load(
+        program_type,
+        code,
+        expected_attach_type=attach_type or 0,
+        flags=flags,
+        attach_btf_id=attach_btf_id,
+        log_level=log_level,
+    )
 
 
 def accepts(
@@ -65,13 +76,28 @@ def accepts(
     attach_type: AttachType | None = None,
     *,
     flags: ProgramFlag = NO_FLAGS,
+    attach_btf_id: int = 0,
 ) -> bool:
     """Whether the kernel's verifier accepts the program."""
     try:
-        load(program_type, code, attach_type, flags=flags).close()
+        load(program_type, code, attach_type, flags=flags, attach_btf_id=attach_btf_id).close()
     except KernelRejection:
         return False
     return True
+
+
+def attach_types(info: ProgramTypeInfo) -> list[AttachType | None]:
+    """None and the expected attach types, as far as Linux loads a program of the type with them and they differ."""
+    named = info.layout_at if info.attach_types is None else info.attach_types
+    return [attach_type for attach_type in (None, *named) if info.loads_with(attach_type)]
+
+
+def need_type(program_type: ProgramType, attach_type: AttachType | None = None) -> None:
+    """Skip the test where the running kernel loads no program of the type."""
+    try:
+        load(program_type, assembled(GO), attach_type).close()
+    except HostError as error:
+        pytest.skip(f"needs a kernel that loads {program_type.name}: {error.reason}")
 
 
 def enter(context: Context, level: Strictness = LINUX) -> tuple[Machine, int]:
@@ -82,6 +108,11 @@ def enter(context: Context, level: Strictness = LINUX) -> tuple[Machine, int]:
 
 def assembled(lines: Sequence[str]) -> bytes:
     return assemble_bytes("\n".join(lines))
+
+
+def named(*values: object) -> str:
+    """A parameter of tests by its UAPI name."""
+    return "-".join(value.name for value in values if isinstance(value, ProgramType | AttachType))
 
 
 UNSIGNED = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
@@ -127,7 +158,7 @@ def _all_loads(layout: ContextLayout) -> bytes:
         lines.append(f"r8 = *(u32 *)(r6 + {data.offset})")
     for index, ((offset, size), field) in enumerate(sorted(layout.loads.items())):
         lines.append(f"r0 = *({UNSIGNED[size]} *)(r6 + {offset})")
-        if field.kind is FieldKind.SOCKET:
+        if field.kind is FieldKind.SOCK_COMMON_OR_NULL:
             lines += ["if r0 == 0 goto +1", "r0 = 1"]
         elif field.kind is not FieldKind.SCALAR:
             lines.append("r0 -= r8")
@@ -163,4 +194,4 @@ def loads(machine: Machine, r1: int, layout: ContextLayout) -> dict[tuple[int, i
 def _relative(field: Field, value: int, base: int) -> int:
     if field.kind is FieldKind.SCALAR:
         return value
-    return int(value != 0) if field.kind is FieldKind.SOCKET else (value - base) % (1 << 64)
+    return int(value != 0) if field.kind is FieldKind.SOCK_COMMON_OR_NULL else (value - base) % (1 << 64)

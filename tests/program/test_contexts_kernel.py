@@ -1,4 +1,4 @@
-"""Contexts held against the running kernel: what may be accessed, and what every access gives and does."""
+"""Contexts held against the running kernel: what every access gives and does."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from program.contexts_support import (
     enter,
     load,
     loads,
+    named,
     need_kernel,
     observer,
 )
@@ -25,21 +26,14 @@ from pybpftime.machine import STRICT
 from pybpftime.program.contexts import make_context
 from pybpftime.program.contexts.skb import SkbContext
 from pybpftime.program.contexts.xdp import XdpContext
-from pybpftime.program.types import PROGRAM_TYPES, ContextKind, PacketAccess
+from pybpftime.program.types import PROGRAM_TYPES, ContextKind
 from pybpftime.program.types.layouts import SK_BUFF, SOCK_COMMON
-from pybpftime.uapi import AttachType, ProgramFlag, ProgramType
+from pybpftime.uapi import ProgramFlag, ProgramType
 
 P = ProgramType
 XDP, TC = P.BPF_PROG_TYPE_XDP, P.BPF_PROG_TYPE_SCHED_CLS
 SOCKET, CGROUP = P.BPF_PROG_TYPE_SOCKET_FILTER, P.BPF_PROG_TYPE_CGROUP_SKB
-WITH_LAYOUT = [
-    (info.type, attach_type)
-    for info in PROGRAM_TYPES.values()
-    if info.layout is not None
-    for attach_type in (None, *info.layout_at)
-]
 SKB_TYPES = [info.type for info in PROGRAM_TYPES.values() if info.context is ContextKind.SKB]
-TYPES_WITH_PACKETS = [info.type for info in PROGRAM_TYPES.values() if info.takes_packet]
 
 
 @pytest.fixture(autouse=True)
@@ -47,57 +41,7 @@ def _kernel() -> None:
     need_kernel()
 
 
-def named(*values: object) -> str:
-    return "-".join(value.name for value in values if isinstance(value, ProgramType | AttachType))
-
-
-# --- which accesses are allowed ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("program_type", "attach_type"), WITH_LAYOUT, ids=named)
-def test_every_load_and_store_is_judged_as_by_the_kernels_verifier(
-    program_type: ProgramType, attach_type: AttachType | None
-) -> None:
-    layout = PROGRAM_TYPES[program_type].layout_for(attach_type)
-    assert layout is not None
-    # The kernel takes a negative offset into a trace event for a large unsigned one and lets it pass.
-    first = 0 if program_type is P.BPF_PROG_TYPE_TRACEPOINT else -4
-    differences = []
-    for offset in range(first, min(layout.size, 200) + 9):
-        for size, unsigned in UNSIGNED.items():
-            load_it = assembled([f"r0 = *({unsigned} *)(r1 {offset:+d})", "r0 = 0", "exit"])
-            store_it = assembled(["r0 = 0", f"*({unsigned} *)(r1 {offset:+d}) = r0", "exit"])
-            for access, code in (("load", load_it), ("store", store_it)):
-                ours = layout.objection(offset, size, access) is None
-                assert ours == ((offset, size) in (layout.loads if access == "load" else layout.stores))
-                if accepts(program_type, code, attach_type) != ours:
-                    differences.append((access, offset, size, "allowed here" if ours else "refused here"))
-    assert differences == []
-
-
-def test_fields_of_the_socket_are_judged_as_by_the_kernels_verifier() -> None:
-    differences = []
-    for offset in range(-4, SOCK_COMMON.size + 9):
-        for size, unsigned in UNSIGNED.items():
-            access = f"r0 = *({unsigned} *)(r2 {offset:+d})"
-            code = assembled(["r2 = *(u64 *)(r1 + 168)", "r0 = 0", "if r2 == 0 goto +2", access, "r0 = 0", "exit"])
-            if accepts(TC, code) != ((offset, size) in SOCK_COMMON.loads):
-                differences.append((offset, size))
-    assert differences == []
-
-
-@pytest.mark.parametrize("program_type", TYPES_WITH_PACKETS, ids=named)
-def test_packets_are_readable_writable_and_taken_by_legacy_loads_as_in_the_kernel(program_type: ProgramType) -> None:
-    info = PROGRAM_TYPES[program_type]
-    assert info.layout is not None
-    data, data_end = info.layout.field("data").offset, info.layout.field("data_end").offset
-    bounds = [f"r2 = *(u32 *)(r1 + {data})", f"r3 = *(u32 *)(r1 + {data_end})", "r4 = r2", "r4 += 1", "r0 = 0"]
-    read = assembled([*bounds, "if r4 > r3 goto +2", "r5 = *(u8 *)(r2 + 0)", "r0 = 0", "exit"])
-    write = assembled([*bounds, "if r4 > r3 goto +1", "*(u8 *)(r2 + 0) = r0", "exit"])
-    legacy = assembled(["r6 = r1", "r0 = *(u8 *)skb[0]", "r0 = 0", "exit"])
-    assert accepts(program_type, read) == (info.packet_access is not PacketAccess.NONE)
-    assert accepts(program_type, write) == (info.packet_access is PacketAccess.WRITE)
-    assert accepts(program_type, legacy) == info.legacy_packet_access
+# --- packets ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("program_type", [XDP, TC, CGROUP], ids=named)

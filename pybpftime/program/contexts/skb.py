@@ -208,7 +208,7 @@ class SkbContext(PacketContext):
         self._image[:_LEN_SIZE] = self.length.to_bytes(_LEN_SIZE, "little")
 
     def _address(self, kind: FieldKind) -> int:
-        if kind is not FieldKind.SOCKET:
+        if kind is not FieldKind.SOCK_COMMON_OR_NULL:
             return self._packet_address(kind)
         if not self._socket:
             assert self._machine is not None

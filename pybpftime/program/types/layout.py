@@ -16,13 +16,24 @@ from pybpftime.errors import FaultKind, InternalError
 
 
 class FieldKind(StrEnum):
-    """What a load of the field gives."""
+    """What a load of the field gives: a number, or an address and of what.  Beside it the kernel's register type."""
 
     SCALAR = "scalar"
-    PACKET = "packet"  # the address of the packet's first byte
-    PACKET_META = "packet metadata"  # the address of the first byte of metadata in front of the packet
-    PACKET_END = "packet end"  # the address behind the packet's last byte
-    SOCKET = "socket"  # the address of a struct bpf_sock, or 0
+    PACKET = "packet"  # the packet's first byte, or that of a socket option's value: PTR_TO_PACKET
+    PACKET_META = "packet metadata"  # the first byte of metadata in front of the packet: PTR_TO_PACKET_META
+    PACKET_END = "packet end"  # the byte behind the packet's last: PTR_TO_PACKET_END
+    SOCKET = "socket"  # a struct bpf_sock: PTR_TO_SOCKET
+    SOCKET_OR_NULL = "socket or null"  # PTR_TO_SOCKET_OR_NULL
+    SOCK_COMMON_OR_NULL = "common part of a socket or null"  # PTR_TO_SOCK_COMMON_OR_NULL
+    FLOW_KEYS = "flow keys"  # a struct bpf_flow_keys: PTR_TO_FLOW_KEYS
+    BUFFER = "buffer"  # memory whose size the attach point knows: PTR_TO_TP_BUFFER
+    OBJECT = "object"  # a structure of the kernel, which `Field.type_name` names: PTR_TO_BTF_ID | PTR_TRUSTED
+    ARGUMENT = "argument"  # number or address, as BTF types that parameter of the function: btf_ctx_access
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a load may give 0 instead of an address.  An argument may, if its prototype says so."""
+        return self in (FieldKind.SOCKET_OR_NULL, FieldKind.SOCK_COMMON_OR_NULL, FieldKind.ARGUMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,8 @@ class Field:
     `width` is how many bytes the kernel's own field has, where that is less than `size` (else 0).  A load of that
     many bytes or more gives the whole value wherever in the field it begins; a store changes that many bytes.
 
-    A load of a kind other than scalar has 4 bytes in the structure and gives a 64-bit address.
+    A load of an address gives all 64 bits of it, also where it has 4 bytes in the structure.  Loads that extend the
+    sign give no address and are refused.  `type_name` is the kernel's name for the structure behind an OBJECT.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Field:
     stores: tuple[int, ...] = ()
     width: int = 0
     starts: int = 0
+    type_name: str = ""
 
     @property
     def end(self) -> int:
@@ -75,11 +88,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextLayout:
-    """A context structure of `size` bytes as one program type sees it.  Bytes in no field are padding."""
+    """A context structure of `size` bytes as one program type sees it.  Bytes in no field are padding.
+
+    `plain`: it is memory, and programs access any 1, 2, 4 or 8 bytes inside it, whatever fields they belong to.
+    """
 
     name: str
     size: int
     fields: tuple[Field, ...]
+    plain: bool = False
 
     def field(self, name: str) -> Field:
         """The field called `name`."""
@@ -105,8 +122,10 @@ class ContextLayout:
     def objection(self, offset: int, size: int, access: str) -> tuple[FaultKind, str] | None:
         """Why a `load` or `store` is refused: the kind of fault, and the rule as a clause; None when it is allowed."""
         field = self.field_at(offset)
-        if not 0 <= offset < self.size:
+        if not 0 <= offset < self.size or (self.plain and offset + size > self.size):
             return FaultKind.MEMORY, f"outside struct {self.name}, which has {self.size} bytes"
+        if self.plain:
+            return None
         if field is None:
             return FaultKind.PERMISSION, f"struct {self.name} has padding there"
         sizes = field.sizes(access)
@@ -136,26 +155,31 @@ class ContextLayout:
         unreadable: tuple[str, ...] = (),
         writable: tuple[str, ...] = (),
         loads: Mapping[str, tuple[int, ...]] | None = None,
+        stores: Mapping[str, tuple[int, ...]] | None = None,
     ) -> ContextLayout:
         """The same structure for a program type with other permissions.
 
         Fields named in `unreadable` can be neither loaded nor stored; of the others those named in `writable` can
-        be stored, whole, or like loads where a field is an array; `loads` replaces the sizes of loads.
+        be stored, whole, or like loads where a field is an array; `loads` and `stores` give sizes of their own.
         """
-        for name in (*unreadable, *writable, *(loads or {})):
+        loads, stores = loads or {}, stores or {}
+        for name in (*unreadable, *writable, *loads, *stores):
             if name not in self:
                 raise InternalError(f"struct {self.name} has no field {name}")
         fields = []
         for field in self.fields:
-            sizes = () if field.name in unreadable else (loads or {}).get(field.name, field.loads)
-            stores = () if field.name not in writable else sizes if field.size > 8 else (field.size,)
-            fields.append(replace(field, loads=sizes, stores=stores))
+            sizes = () if field.name in unreadable else loads.get(field.name, field.loads)
+            written = () if field.name not in writable else sizes if field.size > 8 else (field.size,)
+            fields.append(replace(field, loads=sizes, stores=stores.get(field.name, written)))
         return replace(self, fields=tuple(fields))
 
 
 @cache
 def accesses(layout: ContextLayout, access: str) -> Mapping[tuple[int, int], Field]:
     """(offset, size) of every `load` or `store` that is allowed; also for whoever walks all of them."""
+    if layout.plain:
+        inside = ((offset, size) for size in (1, 2, 4, 8) for offset in range(layout.size - size + 1))
+        return {place: field for place in inside if (field := layout.field_at(place[0]))}
     return {
         (offset, size): field
         for field in layout.fields

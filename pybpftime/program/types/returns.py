@@ -26,7 +26,11 @@ class ReturnConvention:
 
     `bits`: how many low bits count; `signed` whether as a signed number.  `name_of` gives a value its name.
     `allowed`: what the kernel's verifier demands of all 64 bits, None where it demands nothing; `allowed_at` has
-    the attach types with another range.
+    the attach types with another range, and `narrow_at` those of which it demands that of the low 32 bits only, as a
+    signed number.  r0 has been written in any case, and where a range is demanded it holds a number, no address.
+
+    `of_function`: the program stands for a function of the kernel.  Where that returns nothing, which its BTF says, r0
+    is not looked at.
     """
 
     bits: int = 32
@@ -34,6 +38,8 @@ class ReturnConvention:
     name_of: Callable[[int], str | None] = lambda value: None
     allowed: range | None = None
     allowed_at: Mapping[AttachType, range | None] = field(default_factory=dict)
+    narrow_at: frozenset[AttachType] = frozenset()
+    of_function: bool = False
 
     def verdict(self, r0: int) -> Verdict:
         """The verdict that `r0` (64 bits, unsigned) stands for."""
@@ -60,6 +66,7 @@ def _tc_name(value: int) -> str | None:
 _TC_NAMES = {action.value: action.name for action in TcAction}
 
 _BINARY = range(2)
+MAX_ERRNO = 4095
 
 UNCHECKED = ReturnConvention()
 NUMBER = ReturnConvention(bits=64)
@@ -112,4 +119,14 @@ TRACING = ReturnConvention(
         AttachType.BPF_TRACE_ITER: _BINARY,
     }
 )
-LSM = ReturnConvention(signed=True, allowed_at={AttachType.BPF_LSM_CGROUP: _BINARY})
+STRUCT_OPS = ReturnConvention(bits=64, of_function=True)
+# A hook returns 0 or an error number (bpf_lsm_get_retval_range).  The exceptions go by function: LSM_BOOLEAN_HOOKS, and
+# programs of a control group for a hook that returns nothing, which return 1.
+LSM = ReturnConvention(
+    signed=True,
+    allowed_at={AttachType.BPF_LSM_MAC: range(-MAX_ERRNO, 1), AttachType.BPF_LSM_CGROUP: _BINARY},
+    narrow_at=frozenset({AttachType.BPF_LSM_MAC}),
+    of_function=True,
+)
+LSM_BOOLEAN_HOOKS = frozenset({"xfrm_state_pol_flow_match", "audit_rule_known", "inode_xattr_skipcap"})
+"""The hooks whose programs return 0 or 1: names without `bpf_lsm_`."""
