@@ -23,13 +23,28 @@ SPIN_LOCK_TYPES = frozenset({MapType.BPF_MAP_TYPE_HASH, MapType.BPF_MAP_TYPE_ARR
 
 
 @dataclass(frozen=True, slots=True)
+class KernelPointer:
+    """A kptr field of a value: `offset` bytes into it, 8 bytes, to a `struct type_name` of the kernel.
+
+    `referenced` ones (`__kptr`) own what they point to, the others (`__kptr_untrusted`) may dangle.
+    """
+
+    offset: int
+    type_name: str
+    referenced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MapSpec:
     """The description of one map.  Sizes are in bytes.
 
     `key_type_id` and `value_type_id` are BTF ids in the object's BTF, 0 without.  `inner` describes the maps that
     a map of maps holds.  `pinned` asks for pinning by name.  `extra` is map_extra.  `contents` is the initial
-    value of element 0 (global data).  `values` initialises a map of programs or maps: pairs of an index and the
-    name of the program or map.  `spin_lock_offset` is where the value has its `struct bpf_spin_lock`.
+    value of element 0 (global data), None when it is not known before the program runs; of a map that is read-only
+    for programs (BPF_F_RDONLY_PROG) it is the value for good, as libbpf freezes such maps.  `values` initialises a
+    map of programs or maps: pairs of an index and the name of the program or map.  `spin_lock_offset` and
+    `timer_offset` are where the value has its `struct bpf_spin_lock` and its `struct bpf_timer`, `kernel_pointers`
+    its kptrs.
     """
 
     name: str
@@ -47,6 +62,8 @@ class MapSpec:
     contents: bytes | None = None
     values: tuple[tuple[int, str], ...] = ()
     spin_lock_offset: int | None = None
+    timer_offset: int | None = None
+    kernel_pointers: tuple[KernelPointer, ...] = ()
 
     def refuse(self, field: str, rule: str, errno: Errno = Errno.EINVAL) -> InputError:
         """The InputError for a field that breaks a rule; it names the errno that Linux gives."""
@@ -90,6 +107,8 @@ def check_common(spec: MapSpec, legal_flags: MapFlag) -> None:
         raise spec.refuse("map_extra", f"must be 0 for {spec.type.name}")
     check_contents(spec)
     check_spin_lock(spec)
+    if spec.timer_offset is not None or spec.kernel_pointers:
+        raise InputError(f"map {spec.name}: values with a bpf_timer or kernel pointers are not supported yet")
 
 
 def check_contents(spec: MapSpec) -> None:
