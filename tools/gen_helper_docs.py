@@ -34,14 +34,15 @@ INTRODUCTION = """\
 
 This file is written by `tools/gen_helper_docs.py` from the declarations in `pybpftime/helpers/declarations`.
 
-Linux 6.18 has {known} helpers. All are known here by name and number, {declared} are declared in full, and {done} are
-implemented. A call of any other is a fault when it is executed, and a program that never reaches it runs.
+Linux 6.18 has {known} helpers. {declared} are declared here, and {done} are implemented. A call of any other is a
+fault when it is executed, and a program that never reaches it runs.
 
 A declaration gives the arguments by their kinds, which say what the kernel's verifier demands of each register, and
 what a running program is held to here: a breach is a fault that names helper and argument. Memory is followed by its
 size. *Errors* are returned as negative numbers. A helper without *Programs* may be called by all program types;
 *GPL* marks those for programs under a GPL-compatible license, *moves the packet* those after which every packet
-pointer is invalid. At the lenient level every program may call every helper.
+pointer is invalid, *takes packet memory* those whose memory arguments may lie in the packet. *In* says what programs
+of some types give instead. At the lenient level every program may call every helper.
 """
 
 OWN_HELPERS = """\
@@ -70,7 +71,7 @@ ARGUMENTS = {
     Role.MAP_KEY: "pointer to a key of that map",
     Role.MAP_VALUE: "pointer to a value of that map",
     Role.MEMORY: "pointer to as many bytes as the next argument says",
-    Role.FIXED_MEMORY: "pointer to {size} bytes, aligned",
+    Role.FIXED_MEMORY: "pointer to {size} bytes",
     Role.SIZE: "the length of the memory before it",
     Role.ALLOCATION_SIZE: "a constant: how many bytes the result points to",
     Role.CONTEXT: "the program's context",
@@ -80,14 +81,24 @@ ARGUMENTS = {
     Role.SPIN_LOCK: "pointer to the struct bpf_spin_lock in a map value",
     Role.TIMER: "pointer to a struct bpf_timer in a map value",
     Role.RECORD: "what bpf_ringbuf_reserve returned",
-    Role.OBJECT: "pointer to a struct {type_name} of the kernel",
+    Role.OBJECT: "pointer to {object}",
+    Role.PER_CPU_OBJECT: "address of a per-cpu variable",
+    Role.SOCKET: "pointer to the struct bpf_sock of a full socket",
+    Role.SOCK_COMMON: "pointer to a struct bpf_sock, which may be no full socket",
+    Role.ANY_SOCKET: "pointer to a struct bpf_sock, or to a socket of the kernel",
+    Role.DYNPTR: "pointer to a struct bpf_dynptr on the stack",
+    Role.KPTR: "pointer to a field that holds a kernel pointer",
 }
 RESULTS = {
     ResultRole.INTEGER: "a number; errors as negative numbers",
     ResultRole.VOID: "nothing: it cannot be read",
     ResultRole.MAP_VALUE: "pointer to a value of the map argument",
     ResultRole.MEMORY: "pointer to as many bytes as were asked for",
-    ResultRole.OBJECT: "pointer to a struct {type_name} of the kernel",
+    ResultRole.OBJECT: "pointer to {object}",
+    ResultRole.THIS_CPU: "pointer to the variable of one cpu, read-only",
+    ResultRole.SOCKET: "pointer to the struct bpf_sock of a full socket",
+    ResultRole.SOCK_COMMON: "pointer to a struct bpf_sock, which may be no full socket",
+    ResultRole.TCP_SOCKET: "pointer to a struct bpf_tcp_sock",
 }
 
 
@@ -113,8 +124,8 @@ def _kinds() -> str:
     results: dict[str, ResultKind] = {}
     for declaration in DECLARATIONS.values():
         results.setdefault(declaration.returns.name, declaration.returns)
-        for parameter in declaration.parameters:
-            arguments.setdefault(parameter.kind.name, parameter.kind)
+        for parameters in (declaration.parameters, *(variant.parameters for variant in declaration.variants)):
+            arguments.update({parameter.kind.name: parameter.kind for parameter in parameters})
     lines = ["## Kinds", "", "| Kind | Linux | The register holds |", "| --- | --- | --- |"]
     lines += [f"| `{name}` | {_linux(kind.linux)} | {_argument(kind)} |" for name, kind in sorted(arguments.items())]
     lines += ["", "| Result | Linux | r0 holds |", "| --- | --- | --- |"]
@@ -127,21 +138,30 @@ def _linux(text: str) -> str:
 
 
 def _argument(kind: ArgumentKind) -> str:
-    words = [ARGUMENTS[kind.role].format(size=kind.size, type_name=kind.type_name)]
+    words = [ARGUMENTS[kind.role].format(size=kind.size, object=_object(kind.type_name))]
+    words += ["aligned"] * kind.aligned
+    words += [f"of {kind.dynptr} memory"] * bool(kind.dynptr)
+    if kind.callback is not None:
+        words.append(f"called{' later' * kind.callback.later} with ({', '.join(kind.callback.arguments)})")
     words += [f"which carries a packet of kind {kind.packet}"] * bool(kind.packet)
     words += ["or NULL"] * kind.nullable + ["or 0"] * kind.zero
     if kind.writes:
         words.append("read and written" if kind.reads else "written; need not be initialised")
     words += ["which may hold pointers"] * kind.pointers
-    words += ["given up"] * kind.releases
+    words += ["given up"] * kind.releases + ["to be given up by another helper"] * kind.acquires
     return ", ".join(words)
 
 
 def _result(kind: ResultKind) -> str:
-    words = [RESULTS[kind.role].format(type_name=kind.type_name)]
+    words = [RESULTS[kind.role].format(object=_object(kind.type_name))]
     words += ["or NULL, which the program must check"] * kind.nullable
     words += ["to be given up by another helper"] * kind.acquires
+    words += ["given up with the argument, which it is"] * kind.casts
     return ", ".join(words)
+
+
+def _object(type_name: str | None) -> str:
+    return "an object of the field's type" if type_name is None else f"a struct {type_name} of the kernel"
 
 
 def _family(module: ModuleType) -> str:
@@ -155,6 +175,7 @@ def _family(module: ModuleType) -> str:
 def _helper(declaration: HelperDeclaration) -> Iterator[str]:
     facts = [f"number {declaration.id}", f"since Linux {declaration.since}"]
     facts += ["GPL"] * declaration.gpl_only + ["moves the packet"] * declaration.changes_packet
+    facts += ["takes packet memory"] * declaration.packet_access
     facts += ["may sleep"] * declaration.may_sleep
     if declaration.map_operation is not None:
         facts.append(f"maps with {declaration.map_operation}")
@@ -163,8 +184,16 @@ def _helper(declaration: HelperDeclaration) -> Iterator[str]:
     yield from (f"### {declaration.name}", "", "```python", _signature(declaration), "```", "")
     yield from ("; ".join(facts)[0].upper() + "; ".join(facts)[1:] + ".", "")
     yield from (declaration.documentation, "")
+    for variant in declaration.variants:
+        others = ", ".join(
+            f"`{other.name}: {other.kind.name}`"
+            for other, usual in zip(variant.parameters, declaration.parameters, strict=True)
+            if other != usual
+        )
+        yield from (f"In {_programs(variant.programs)}: {others}.", "")
     if declaration.programs is not None:
-        yield from (f"Programs: {_programs(declaration.programs)}.", "")
+        excepted = ", ".join(sorted(each.name for each in declaration.not_attached_to))
+        yield from (f"Programs: {_programs(declaration.programs)}{f'; not with {excepted}' if excepted else ''}.", "")
 
 
 def _signature(declaration: HelperDeclaration) -> str:

@@ -89,14 +89,14 @@ def why_not_callable(
         return Fault(FaultKind.TRAP, f"{name}#{helper_id} is not implemented")
     declaration = helper.declaration
     name = declaration.name if declaration.id is None else f"{declaration.name}#{helper_id}"
-    if level.checked_calls and not declaration.allows(program_type):
-        type_name = program_type.name.removeprefix("BPF_PROG_TYPE_").lower()
-        return Fault(FaultKind.CALL, f"{name} cannot be called by programs of type {type_name}")
     if level.checked_calls and declaration.gpl_only and license not in GPL_COMPATIBLE:
         given = f"not under {license!r:.70}" if license else "and this one has none"
         return Fault(FaultKind.CALL, f"{name} is for programs under a GPL-compatible license, {given}")
     if helper.function is None:
         return Fault(FaultKind.TRAP, f"{name} is not implemented")
+    if level.checked_calls and not declaration.allows(program_type):
+        type_name = program_type.name.removeprefix("BPF_PROG_TYPE_").lower()
+        return Fault(FaultKind.CALL, f"{name} cannot be called by programs of type {type_name}")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 
@@ -32,6 +33,13 @@ def in_kernel(_unavailable: str | None) -> Iterator[KernelCaller]:
     before = sorted(os.listdir("/proc/self/fd"))
     yield KernelCaller()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def linux_6_18(in_kernel: KernelCaller) -> None:
+    """Needs bpf(2) of the release that the declarations describe."""
+    if not platform.release().startswith("6.18."):
+        pytest.skip(f"needs Linux 6.18, this is {platform.release()}: releases differ in what helpers demand")
 
 
 @pytest.fixture

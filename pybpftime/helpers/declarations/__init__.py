@@ -1,7 +1,7 @@
 """What every helper is: name, number, arguments, result and who may call it.  No machine is imported here.
 
-`DECLARATIONS` holds the helpers that are declared in full, by id; `KNOWN` the names of all that Linux has.  The
-verifier, the running machine, the documentation and the command line read the same declarations.
+`DECLARATIONS` holds the helpers of Linux by id, `KNOWN` their names alone.  The verifier, the running machine, the
+documentation and the command line read the same declarations.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ from pybpftime.helpers.declarations.declaration import (
     FIRST_USER_ID,
     HelperDeclaration,
     Parameter,
+    Variant,
     declarations_of,
     helper,
 )
-from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, ResultRole, Role
+from pybpftime.helpers.declarations.kinds import (
+    ArgumentKind,
+    CallbackArgument,
+    CallbackKind,
+    ResultKind,
+    ResultRole,
+    Role,
+)
 from pybpftime.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -31,11 +39,14 @@ __all__ = [
     "FIRST_USER_ID",
     "KNOWN",
     "ArgumentKind",
+    "CallbackArgument",
+    "CallbackKind",
     "HelperDeclaration",
     "Parameter",
     "ResultKind",
     "ResultRole",
     "Role",
+    "Variant",
     "declarations_of",
     "helper",
 ]

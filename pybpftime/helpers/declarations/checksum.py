@@ -26,7 +26,7 @@ def bpf_l4_csum_replace(skb: Skb, offset: Anything, old: Anything, new: Anything
     """
 
 
-@helper(28, since="4.6", programs=programs.TC | programs.LWT | programs.XDP)
+@helper(28, since="4.6", programs=programs.TC | programs.LWT | programs.XDP, packet_access=True)
 def bpf_csum_diff(
     old: MemOrNull, old_size: SizeOrZero, new: MemOrNull, new_size: SizeOrZero, seed: Anything
 ) -> Integer:

@@ -6,13 +6,13 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from pybpftime.errors import InputError
 from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, Role
 from pybpftime.maps.kinds import Operation
-from pybpftime.uapi import ProgramType
+from pybpftime.uapi import AttachType, ProgramType
 
 MAX_PARAMETERS = 5
 FIRST_USER_ID = 0x10000
@@ -36,13 +36,23 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """Other parameters of a helper, of the same names, for programs of some types."""
+
+    programs: frozenset[ProgramType]
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HelperDeclaration:
     """What is to be known of a helper by whoever calls, checks, implements or describes it.
 
     `id` is the number in the call instruction, None for a user's helper that is called by name only (an extern).
     `map_operation` is what the map argument must support (`maps.kinds.illegal`).  `programs`: the program types that
-    may call it, None for all; ask `allows`.  `changes_packet`: every packet pointer is invalid afterwards.
-    `gpl_only`: for programs under a GPL-compatible licence.  `since`: the Linux release that has it, "" for users'.
+    may call it, None for all; `not_attached_to`: the expected attach types with which programs of these types may not;
+    ask `allows`.  `variants`: what it takes instead in some of them; ask `parameters_for`.  `changes_packet`: every
+    packet pointer is invalid afterwards.  `packet_access`: its memory arguments may lie in the packet.  `gpl_only`:
+    for programs under a GPL-compatible licence.  `since`: the Linux release that has it, "" for users'.
     `documentation` is the contract, as plain text.
     """
 
@@ -52,7 +62,10 @@ class HelperDeclaration:
     returns: ResultKind
     map_operation: Operation | None = None
     programs: frozenset[ProgramType] | None = None
+    not_attached_to: frozenset[AttachType] = frozenset()
+    variants: tuple[Variant, ...] = ()
     changes_packet: bool = False
+    packet_access: bool = False
     gpl_only: bool = False
     may_sleep: bool = False
     since: str = ""
@@ -63,9 +76,16 @@ class HelperDeclaration:
         """What an implementation gets besides the machine: the parameters, a size being part of its memory."""
         return tuple(parameter for parameter in self.parameters if parameter.kind.role is not Role.SIZE)
 
-    def allows(self, program_type: ProgramType) -> bool:
-        """Whether a program of this type may call the helper."""
-        return self.programs is None or program_type in self.programs or program_type in _UNRESTRICTED
+    def allows(self, program_type: ProgramType, attach_type: AttachType | None = None) -> bool:
+        """Whether a program of this type, loaded with this expected attach type (None: any), may call the helper."""
+        if program_type in _UNRESTRICTED:
+            return True
+        return (self.programs is None or program_type in self.programs) and attach_type not in self.not_attached_to
+
+    def parameters_for(self, program_type: ProgramType) -> tuple[Parameter, ...]:
+        """What the helper takes when a program of this type calls it."""
+        found = (variant.parameters for variant in self.variants if program_type in variant.programs)
+        return next(found, self.parameters)
 
     @property
     def signature(self) -> str:
@@ -74,12 +94,21 @@ class HelperDeclaration:
         return f"{self.name}({parameters}) -> {self.returns.name}"
 
 
+Variants = Mapping[frozenset[ProgramType], Mapping[str, Any]]
+"""Program types to kinds (the names of `kinds`) by the parameter that is different there."""
+
+_NO_VARIANTS: Variants = MappingProxyType({})
+
+
 def helper(
     id: int | None = None,
     *,
     map_operation: Operation | None = None,
     programs: frozenset[ProgramType] | None = None,
+    not_attached_to: frozenset[AttachType] = frozenset(),
+    variants: Variants = _NO_VARIANTS,
     changes_packet: bool = False,
+    packet_access: bool = False,
     gpl_only: bool = False,
     may_sleep: bool = False,
     since: str = "",
@@ -99,7 +128,10 @@ def helper(
             returns,
             map_operation,
             programs,
+            not_attached_to,
+            _variants(function.__name__, parameters, variants),
             changes_packet,
+            packet_access,
             gpl_only,
             may_sleep,
             since,
@@ -128,6 +160,22 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...]
         raise InputError(f"helper {name}: the result is not annotated with a kind of result")
     _check_parameters(name, parameters)
     return tuple(parameters), returns
+
+
+def _variants(name: str, parameters: tuple[Parameter, ...], variants: Variants) -> tuple[Variant, ...]:
+    read = []
+    for programs, others in variants.items():
+        kinds = {parameter: _kind_of(annotation, ArgumentKind) for parameter, annotation in others.items()}
+        known = {parameter.name for parameter in parameters}
+        wrong = next((parameter for parameter, kind in kinds.items() if kind is None or parameter not in known), None)
+        if wrong is not None:
+            raise InputError(
+                f"helper {name}: a variant's {wrong} is none of its parameters, or has no kind of argument"
+            )
+        replaced = [Parameter(each.name, kinds.get(each.name) or each.kind) for each in parameters]
+        _check_parameters(name, replaced)
+        read.append(Variant(programs, tuple(replaced)))
+    return tuple(read)
 
 
 def _check_parameters(name: str, parameters: list[Parameter]) -> None:

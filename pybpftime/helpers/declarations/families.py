@@ -6,26 +6,40 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pybpftime.helpers.declarations import (
+    cgroups,
     checksum,
+    dynptr,
+    infrared,
+    iterators,
     locks,
     loops,
     maps,
     memory,
+    objects,
     perf,
     redirect,
     ringbuf,
     skb,
+    socket_options,
+    sockets,
+    sockmap,
     stack,
+    storage,
     strings,
+    syncookies,
+    syscalls,
     task,
     time,
     tracing,
+    tunnels,
     xdp,
 )
 from pybpftime.helpers.declarations.declaration import HelperDeclaration, declarations_of
 
 FAMILIES = (
-    maps, ringbuf, perf, stack, loops, locks, time, task, memory, strings, tracing, skb, xdp, redirect, checksum,
+    maps, ringbuf, dynptr, perf, stack, loops, locks, time, task, memory, strings, tracing, objects, iterators, skb,
+    xdp, redirect, checksum, tunnels, sockets, syncookies, socket_options, sockmap, storage, cgroups,
+    syscalls, infrared,
 )  # fmt: skip
 """The modules with declarations, in the order of the documentation; their docstrings name the family."""
 

@@ -1,6 +1,6 @@
 """The helpers of Linux 6.18 by number: `enum bpf_func_id` of include/uapi/linux/bpf.h.
 
-A helper that is here and not declared is known by name: a call of it is a trap that says so.
+Apart from the declarations, which take longer to import: a table without a helper still knows its name.
 """
 
 from __future__ import annotations

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
-from pybpftime.helpers.declarations.kinds import Anything, Callback, CallbackContext, ConstMap, Integer
+from pybpftime.helpers.declarations.kinds import (
+    Anything,
+    CallbackContext,
+    ConstMap,
+    ElementCallback,
+    IndexCallback,
+    Integer,
+)
 from pybpftime.maps.kinds import Operation
 
 
-@helper(164, map_operation=Operation.FOR_EACH, since="5.13")
+@helper(164, map_operation=Operation.FOR_EACH, since="5.13", programs=programs.BASE)
 def bpf_for_each_map_elem(
-    map: ConstMap, callback: Callback, callback_context: CallbackContext, flags: Anything
+    map: ConstMap, callback: ElementCallback, callback_context: CallbackContext, flags: Anything
 ) -> Integer:
     """Call `callback(map, key, value, callback_context)` for each element, until it returns 1.
 
@@ -17,8 +25,8 @@ def bpf_for_each_map_elem(
     """
 
 
-@helper(181, since="5.17")
-def bpf_loop(count: Anything, callback: Callback, callback_context: CallbackContext, flags: Anything) -> Integer:
+@helper(181, since="5.17", programs=programs.BASE)
+def bpf_loop(count: Anything, callback: IndexCallback, callback_context: CallbackContext, flags: Anything) -> Integer:
     """Call `callback(index, callback_context)` with index 0, 1, ... `count` - 1 (32 bits), until it returns 1.
 
     How many calls were made; EINVAL for flags other than 0, E2BIG for more than 2**23 of them.

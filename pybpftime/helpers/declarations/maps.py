@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
 from pybpftime.helpers.declarations.kinds import (
     Anything,
@@ -17,15 +18,17 @@ from pybpftime.helpers.declarations.kinds import (
 from pybpftime.maps.kinds import Operation
 
 
-@helper(1, map_operation=Operation.LOOKUP, since="3.19")
+@helper(1, map_operation=Operation.LOOKUP, since="3.19", packet_access=True)
 def bpf_map_lookup_elem(map: ConstMap, key: MapKey) -> MapValueOrNull:
     """The address of the value stored under `key` (in a per-cpu map, of this cpu's), or NULL.
 
-    The value may be read and written in place; in an LRU map the element counts as used.
+    The value may be read and written in place; in an LRU map the element counts as used.  In maps of maps and of
+    sockets it is the map or the socket, and a socket of a sockmap or sockhash is a reference that bpf_sk_release gives
+    up (`Found` of maps.kinds).
     """
 
 
-@helper(2, map_operation=Operation.UPDATE, since="3.19")
+@helper(2, map_operation=Operation.UPDATE, since="3.19", packet_access=True)
 def bpf_map_update_elem(map: ConstMap, key: MapKey, value: MapValue, flags: Anything) -> Integer:
     """Store `value` under `key`; in a per-cpu map for this cpu only.  0, or a negative errno.
 
@@ -34,7 +37,7 @@ def bpf_map_update_elem(map: ConstMap, key: MapKey, value: MapValue, flags: Anyt
     """
 
 
-@helper(3, map_operation=Operation.DELETE, since="3.19")
+@helper(3, map_operation=Operation.DELETE, since="3.19", packet_access=True)
 def bpf_map_delete_elem(map: ConstMap, key: MapKey) -> Integer:
     """Remove the element under `key`.  0, ENOENT when there is none, EINVAL for arrays."""
 
@@ -47,7 +50,7 @@ def bpf_tail_call(context: Context, map: ConstMap, index: Anything) -> Void:
     """
 
 
-@helper(87, map_operation=Operation.PUSH, since="4.20")
+@helper(87, map_operation=Operation.PUSH, since="4.20", packet_access=True)
 def bpf_map_push_elem(map: ConstMap, value: MapValue, flags: Anything) -> Integer:
     """Add `value` to a queue, stack or bloom filter.  0; E2BIG when full, unless flags has BPF_EXIST (oldest goes)."""
 
@@ -65,6 +68,6 @@ def bpf_map_peek_elem(map: ConstMap, value: UninitMapValue) -> Integer:
     """
 
 
-@helper(195, map_operation=Operation.LOOKUP_PERCPU, since="5.19")
+@helper(195, map_operation=Operation.LOOKUP_PERCPU, since="5.19", programs=programs.BASE, packet_access=True)
 def bpf_map_lookup_percpu_elem(map: ConstMap, key: MapKey, cpu: Anything) -> MapValueOrNull:
     """The address of the value that `cpu` (its low 32 bits) has under `key` in a per-cpu map, or NULL."""

@@ -22,17 +22,17 @@ def bpf_probe_read_str(target: UninitMem, size: SizeOrZero, address: Anything) -
     """bpf_probe_read_user_str for addresses of user space, bpf_probe_read_kernel_str for others."""
 
 
-@helper(112, since="5.5", gpl_only=True)
+@helper(112, since="5.5", programs=programs.BASE, gpl_only=True)
 def bpf_probe_read_user(target: UninitMem, size: SizeOrZero, address: Anything) -> Integer:
     """Read `size` bytes of the current process.  0; EFAULT where they cannot be read: then `target` is zeroed."""
 
 
-@helper(113, since="5.5", gpl_only=True)
+@helper(113, since="5.5", programs=programs.BASE, gpl_only=True)
 def bpf_probe_read_kernel(target: UninitMem, size: SizeOrZero, address: Anything) -> Integer:
     """Read `size` bytes of kernel memory.  0; EFAULT where they cannot be read: then `target` is zeroed."""
 
 
-@helper(114, since="5.5", gpl_only=True)
+@helper(114, since="5.5", programs=programs.BASE, gpl_only=True)
 def bpf_probe_read_user_str(target: UninitMem, size: SizeOrZero, address: Anything) -> Integer:
     """Read a zero-terminated string of the current process, at most `size` bytes, always terminated.
 
@@ -40,7 +40,7 @@ def bpf_probe_read_user_str(target: UninitMem, size: SizeOrZero, address: Anythi
     """
 
 
-@helper(115, since="5.5", gpl_only=True)
+@helper(115, since="5.5", programs=programs.BASE, gpl_only=True)
 def bpf_probe_read_kernel_str(target: UninitMem, size: SizeOrZero, address: Anything) -> Integer:
     """Read a zero-terminated string of kernel memory, at most `size` bytes, always terminated.
 
@@ -48,12 +48,12 @@ def bpf_probe_read_kernel_str(target: UninitMem, size: SizeOrZero, address: Anyt
     """
 
 
-@helper(148, since="5.10", may_sleep=True)
+@helper(148, since="5.10", programs=programs.BASE, may_sleep=True)
 def bpf_copy_from_user(target: UninitMem, size: SizeOrZero, address: Anything) -> Integer:
     """As bpf_probe_read_user, waiting for pages that are not there yet.  For sleepable programs."""
 
 
-@helper(191, since="5.18", gpl_only=True, may_sleep=True)
+@helper(191, since="5.18", programs=programs.BASE, gpl_only=True, may_sleep=True)
 def bpf_copy_from_user_task(
     target: UninitMem, size: SizeOrZero, address: Anything, task: Task, flags: Anything
 ) -> Integer:

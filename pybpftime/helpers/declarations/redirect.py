@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
-from pybpftime.helpers.declarations.kinds import Anything, ConstMap, Integer, MemOrNull, SizeOrZero, Skb
+from pybpftime.helpers.declarations.kinds import (
+    Anything,
+    ChangedInt,
+    ChangedMem,
+    ConstMap,
+    Context,
+    Integer,
+    MemOrNull,
+    Size,
+    SizeOrZero,
+    Skb,
+)
+from pybpftime.maps.kinds import Operation
 
 _TC_LWT_XMIT = programs.TC | programs.LWT_XMIT
 
@@ -26,7 +38,7 @@ def bpf_redirect(ifindex: Anything, flags: Anything) -> Integer:
     """
 
 
-@helper(51, since="4.14", programs=programs.XDP)
+@helper(51, map_operation=Operation.REDIRECT, since="4.14", programs=programs.XDP)
 def bpf_redirect_map(map: ConstMap, key: Anything, flags: Anything) -> Integer:
     """As bpf_redirect, to the device, cpu or socket at `key` of a map.
 
@@ -47,4 +59,22 @@ def bpf_redirect_peer(ifindex: Anything, flags: Anything) -> Integer:
     """As bpf_redirect, into the receive path of the device's peer in another network namespace.
 
     TC_ACT_REDIRECT, or TC_ACT_SHOT for flags other than 0.
+    """
+
+
+@helper(69, since="4.18", programs=programs.TC | programs.XDP, gpl_only=True)
+def bpf_fib_lookup(context: Context, parameters: ChangedMem, size: Size, flags: Anything) -> Integer:
+    """Ask the routing and neighbour tables where a packet goes, by struct bpf_fib_lookup, which gets the answer.
+
+    0 (BPF_FIB_LKUP_RET_SUCCESS) or another BPF_FIB_LKUP_RET_*, at least 0; EINVAL for unknown flags (BPF_FIB_LOOKUP_*)
+    or a size too small, EAFNOSUPPORT for other address families.
+    """
+
+
+@helper(163, since="5.12", programs=programs.TC | programs.XDP, gpl_only=True)
+def bpf_check_mtu(context: Context, ifindex: Anything, length: ChangedInt, delta: Anything, flags: Anything) -> Integer:
+    """Whether the packet (or `length` bytes from its network header on, unless that is 0), longer by `delta`, fits.
+
+    `ifindex` is the device, 0 for the packet's own; `length` becomes its MTU.  0, BPF_MTU_CHK_RET_FRAG_NEEDED or
+    BPF_MTU_CHK_RET_SEGS_TOOBIG (flags: BPF_MTU_CHK_SEGS); EINVAL for unknown flags, ENODEV for no such device.
     """

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
-from pybpftime.helpers.declarations.kinds import Anything, Context, Integer, Mem, Size, Skb, Unchecked, UninitMem
+from pybpftime.helpers.declarations.kinds import (
+    AnySocketOrNull,
+    Anything,
+    Context,
+    Integer,
+    Mem,
+    Size,
+    Skb,
+    Unchecked,
+    UninitMem,
+)
 
 _TC_LWT_XMIT = programs.TC | programs.LWT_XMIT
 _READERS = programs.SOCKET_FILTER | programs.TC | programs.CGROUP_SKB | programs.SK_REUSEPORT
 _SOCKETS = programs.SOCKET_FILTER | programs.TC | programs.CGROUP_SKB | programs.SK_SKB
 _COOKIE = (
-    _SOCKETS | programs.SOCK_OPS | programs.SK_REUSEPORT | programs.CGROUP_COOKIE | programs.TRACING | programs.SYSCALL
+    _SOCKETS
+    | programs.SOCK_OPS
+    | programs.SK_REUSEPORT
+    | programs.CGROUP_SOCK
+    | programs.CGROUP_SOCK_ADDR
+    | programs.TRACING_AND_SYSCALL
 )
 
 
@@ -22,7 +37,7 @@ def bpf_skb_store_bytes(skb: Skb, offset: Anything, source: Mem, size: Size, fla
     """
 
 
-@helper(17, since="4.3")
+@helper(17, since="4.3", programs=programs.BASE, variants={programs.TC | programs.LWT: {"skb": Skb}})
 def bpf_get_cgroup_classid(skb: Unchecked) -> Integer:
     """The net_cls class of the packet's task (tc, lwt) or of the current one (others, without argument); 0 without."""
 
@@ -83,9 +98,12 @@ def bpf_skb_change_head(skb: Skb, length: Anything, flags: Anything) -> Integer:
     """Put `length` zeros before the packet, where a link-layer header may go.  0; EINVAL for a bad length or flags."""
 
 
-@helper(46, since="4.12", programs=_COOKIE)
+@helper(46, since="4.12", programs=_COOKIE, variants={programs.TRACING_AND_SYSCALL: {"context": AnySocketOrNull}})
 def bpf_get_socket_cookie(context: Context) -> Integer:
-    """A number that stands for the packet's socket as long as the system runs; 0 without a socket."""
+    """A number that stands for the context's socket as long as the system runs; 0 without a socket.
+
+    Tracing programs give a socket, or NULL, in place of the context.
+    """
 
 
 @helper(47, since="4.12", programs=_SOCKETS)
@@ -114,4 +132,22 @@ def bpf_skb_load_bytes_relative(
 ) -> Integer:
     """As bpf_skb_load_bytes, `offset` counting from the link-layer (BPF_HDR_START_MAC) or network header
     (BPF_HDR_START_NET).
+    """
+
+
+@helper(24, since="4.4", programs=programs.TC | programs.LWT)
+def bpf_get_route_realm(skb: Skb) -> Integer:
+    """The realm (tclassid) of the route that the packet takes, 0 when there is none."""
+
+
+@helper(97, since="5.1", programs=programs.TC | programs.CGROUP_SKB)
+def bpf_skb_ecn_set_ce(skb: Skb) -> Integer:
+    """Mark an IP packet that supports it (ECN) as one that met congestion.  1 when it is marked now, 0 when not."""
+
+
+@helper(192, since="5.18", programs=programs.TC)
+def bpf_skb_set_tstamp(skb: Skb, time: Anything, type: Anything) -> Integer:
+    """Set the packet's time stamp and of which clock it is: BPF_SKB_CLOCK_REALTIME, _MONOTONIC or _TAI.
+
+    0; EINVAL for other clocks and for the time 0 of the latter two, EOPNOTSUPP for packets other than IP.
     """

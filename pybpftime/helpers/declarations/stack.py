@@ -26,6 +26,6 @@ def bpf_get_stack(context: Context, target: UninitMem, size: SizeOrZero, flags: 
     """
 
 
-@helper(141, since="5.9")
+@helper(141, since="5.9", programs=programs.BASE)
 def bpf_get_task_stack(task: Task, target: UninitMem, size: SizeOrZero, flags: Anything) -> Integer:
     """As bpf_get_stack, of another task."""

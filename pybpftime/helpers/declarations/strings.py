@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
 from pybpftime.helpers.declarations.kinds import (
     Anything,
@@ -16,7 +17,7 @@ from pybpftime.helpers.declarations.kinds import (
 )
 
 
-@helper(105, since="5.2")
+@helper(105, since="5.2", programs=programs.BASE)
 def bpf_strtol(text: Mem, size: Size, flags: Anything, result: LongPointer) -> Integer:
     """Parse a signed number; how many bytes it took, spaces before it included.
 
@@ -25,12 +26,12 @@ def bpf_strtol(text: Mem, size: Size, flags: Anything, result: LongPointer) -> I
     """
 
 
-@helper(106, since="5.2")
+@helper(106, since="5.2", programs=programs.BASE)
 def bpf_strtoul(text: Mem, size: Size, flags: Anything, result: LongPointer) -> Integer:
     """As bpf_strtol, for unsigned numbers; EINVAL for a minus sign."""
 
 
-@helper(165, since="5.13", gpl_only=True)
+@helper(165, since="5.13", programs=programs.BASE, gpl_only=True)
 def bpf_snprintf(
     target: UninitMemOrNull,
     size: SizeOrZero,
@@ -45,6 +46,6 @@ def bpf_snprintf(
     """
 
 
-@helper(182, since="5.17")
+@helper(182, since="5.17", programs=programs.BASE)
 def bpf_strncmp(first: Mem, size: Size, second: ConstString) -> Integer:
     """Compare at most `size` bytes of two strings: less than, equal to or greater than 0 as an int."""

@@ -8,6 +8,7 @@ from pybpftime.helpers.declarations.kinds import (
     Anything,
     Context,
     Integer,
+    LongPointer,
     Mem,
     PointersOrNull,
     Size,
@@ -15,7 +16,7 @@ from pybpftime.helpers.declarations.kinds import (
     Unchecked,
 )
 
-_COOKIE = programs.PROBES
+_NO_TRAMPOLINE = programs.ITERATORS | programs.RAW_TRACEPOINTS | programs.LSM_CGROUP
 
 
 @helper(6, since="4.1", gpl_only=True)
@@ -36,21 +37,26 @@ def bpf_get_func_ip(context: Context) -> Integer:
     """The address of the function that the probe sits on, 0 when the probe is not on its entry."""
 
 
-@helper(174, since="5.15", programs=_COOKIE)
+@helper(174, since="5.15", programs=programs.PROBES, not_attached_to=programs.ITERATORS | programs.LSM_CGROUP)
 def bpf_get_attach_cookie(context: Context) -> Integer:
     """The number that was given when this program was attached here; 0 when none was."""
 
 
-@helper(177, since="5.16", gpl_only=True)
+@helper(177, since="5.16", programs=programs.BASE, gpl_only=True)
 def bpf_trace_vprintk(format: Mem, size: Size, arguments: PointersOrNull, arguments_size: SizeOrZero) -> Integer:
     """As bpf_trace_printk, with `arguments` an array of up to 12 numbers of 64 bits.  EINVAL for a bad size too."""
 
 
-@helper(186, since="5.18", programs=programs.CGROUP_SOCKETS)
-def bpf_get_retval() -> Integer:
-    """What the system call will return so far: 0, or the error that an earlier program or bpf_set_retval chose."""
+@helper(183, since="5.17", programs=programs.TRACING, not_attached_to=_NO_TRAMPOLINE)
+def bpf_get_func_arg(context: Context, index: Anything, value: LongPointer) -> Integer:
+    """The argument register at `index` (from 0 on) of the traced function, into `value`.  0; EINVAL for no such one."""
 
 
-@helper(187, since="5.18", programs=programs.CGROUP_SOCKETS)
-def bpf_set_retval(value: Anything) -> Integer:
-    """Choose what the system call will return.  0."""
+@helper(184, since="5.17", programs=programs.TRACING, not_attached_to=_NO_TRAMPOLINE)
+def bpf_get_func_ret(context: Context, value: LongPointer) -> Integer:
+    """What the traced function returned, into `value`.  0; EOPNOTSUPP for programs that run before it returns."""
+
+
+@helper(185, since="5.17", programs=programs.TRACING, not_attached_to=_NO_TRAMPOLINE)
+def bpf_get_func_arg_cnt(context: Context) -> Integer:
+    """How many argument registers the traced function has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pybpftime.helpers.declarations import programs
 from pybpftime.helpers.declarations.declaration import helper
-from pybpftime.helpers.declarations.kinds import Anything, Integer, Mem, Size, UninitMem, Xdp
+from pybpftime.helpers.declarations.kinds import Anything, Integer, Mem, Size, UninitMem, Xdp, XdpBuff
 
 
 @helper(44, since="4.10", programs=programs.XDP, changes_packet=True)
@@ -31,7 +31,12 @@ def bpf_xdp_adjust_tail(xdp: Xdp, delta: Anything) -> Integer:
     """
 
 
-@helper(188, since="5.18", programs=programs.XDP | programs.TRACING | programs.SYSCALL)
+@helper(
+    188,
+    since="5.18",
+    programs=programs.XDP | programs.TRACING_AND_SYSCALL,
+    variants={programs.TRACING_AND_SYSCALL: {"xdp": XdpBuff}},
+)
 def bpf_xdp_get_buff_len(xdp: Xdp) -> Integer:
     """How many bytes the packet has."""
 
