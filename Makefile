@@ -44,6 +44,11 @@ types: $(VENV)/.dev ## Check types
 fixtures: $(VENV)/.dev ## Compile tests/programs anew (needs clang-19)
 	$(BIN)/python tools/build_fixtures.py
 
+.PHONY: proofs
+proofs: $(VENV)/.dev ## Prove the verifier's operators anew with z3, and write the table of proofs
+	@$(BIN)/python -m pybpftime.verifier.proofs $(ARGS)
+	@$(BIN)/python -m tools.gen_operator_docs
+
 campaign-%: $(VENV)/.dev ## Run a long campaign: differential, objects, streams, ... (ARGS="--count 1000")
 	@$(BIN)/python -m tools.campaign_$* $(ARGS)
 
@@ -51,7 +56,7 @@ campaign-%: $(VENV)/.dev ## Run a long campaign: differential, objects, streams,
 lock: ## Pin the newest versions of everything `make test` uses
 	@$(find_python); rm -rf build/lock; "$$python" -m venv build/lock
 	@build/lock/bin/python -m pip --quiet install --upgrade pip
-	@build/lock/bin/python -m pip --quiet install --group dev '.[trace]'
+	@build/lock/bin/python -m pip --quiet install --group dev '.[trace,verify]'
 	@{ echo "# Written by \`make lock\` with $$(build/lock/bin/python --version).  Do not edit."; \
 	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude pybpftime; } > $(LOCK)
 	@rm -rf build pybpftime.egg-info; wc -l $(LOCK)
@@ -73,7 +78,7 @@ $(VENV)/.made:
 $(VENV)/.core: $(VENV)/.made pyproject.toml $(LOCK)
 	@echo "installing pybpftime into $(VENV)"
 	@$(PIP) install --constraint $(LOCK) setuptools
-	@$(PIP) install --constraint $(LOCK) --no-build-isolation --editable '.[trace]'
+	@$(PIP) install --constraint $(LOCK) --no-build-isolation --editable '.[trace,verify]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

@@ -39,7 +39,7 @@ FLOORS = (
 # The packages beside the house: who may import them, and what they may import.
 MAY_IMPORT_VERIFIER = ("cli", "testing", "debug", "runtime", "conformance")
 MAY_IMPORT_CONFORMANCE = ("cli",)
-VERIFIER_MAY_IMPORT = ("isa", "program", "helpers.declarations", "maps.kinds", "uapi", "errors")
+VERIFIER_MAY_IMPORT = ("isa", "program", "helpers.declarations", "maps.kinds", "maps.spec", "uapi", "errors")
 # Declarations are read by the verifier and by documents, so they know no machine.
 DECLARATIONS_MAY_IMPORT = ("helpers.declarations", "maps.kinds", "isa", "uapi", "errors", "lazy")
 
