@@ -6,11 +6,14 @@ Engines give equal results: r0, memory and Fault.  The reference engine defines 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pybpftime.helpers import HelperTable
 from pybpftime.machine import Machine
 from pybpftime.program.loaded import LoadedProgram
+
+if TYPE_CHECKING:  # most programs run without a proof
+    from pybpftime.program.proof import Proof
 
 DEFAULT_BUDGET = 10_000_000
 """Instructions that a run may execute unless told otherwise."""
@@ -48,5 +51,12 @@ class Engine(Protocol):
 
     name: str
 
-    def compile(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> Executable:
-        """Prepare `program` for `machine`.  InputError when it is not well formed (see `isa.validate`)."""
+    def compile(
+        self, program: LoadedProgram, machine: Machine, helpers: HelperTable, proof: Proof | None = None
+    ) -> Executable:
+        """Prepare `program` for `machine`.  InputError when it is not well formed (see `isa.validate`).
+
+        With a `proof` of the verifier the checks of memory accesses may be left out; the instruction budget stays.  It
+        is a proof of `program` alone: what that tail-calls keeps its checks.  InputError when it does not cover the
+        program as it is to run here (`engines.proof`).
+        """

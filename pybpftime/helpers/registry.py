@@ -104,6 +104,18 @@ class HelperTable:
         helper = self._by_id.get(helper_id)
         return KNOWN.get(helper_id) if helper is None else helper.declaration.name
 
+    def beside_linux(self) -> Mapping[int, HelperDeclaration | None]:
+        """How the table differs from Linux's helpers: other declarations by id, None for what it has not."""
+        from pybpftime.helpers.declarations.families import DECLARATIONS
+
+        missing = {helper_id: None for helper_id in DECLARATIONS if helper_id not in self._by_id}
+        declared = {helper_id: helper.declaration for helper_id, helper in self._by_id.items()}
+        return missing | {
+            helper_id: declaration
+            for helper_id, declaration in declared.items()
+            if DECLARATIONS.get(helper_id) != declaration
+        }
+
     def extended(self, *additions: ModuleType | Helper) -> HelperTable:
         """This table with the helpers that modules declare and implement, or with single ones.
 

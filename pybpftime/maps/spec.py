@@ -65,6 +65,11 @@ class MapSpec:
     timer_offset: int | None = None
     kernel_pointers: tuple[KernelPointer, ...] = ()
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it holds read-only data: `contents` is what programs read there, always."""
+        return self.contents is not None and bool(self.flags & MapFlag.BPF_F_RDONLY_PROG)
+
     def refuse(self, field: str, rule: str, errno: Errno = Errno.EINVAL) -> InputError:
         """The InputError for a field that breaks a rule; it names the errno that Linux gives."""
         return InputError(f"map {self.name}: {field} {rule} ({errno.name})")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from itertools import repeat
 from operator import length_hint
+from typing import TYPE_CHECKING
 
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context, Outcome
 from pybpftime.engines.reference.link import Linker, map_addresses
@@ -20,14 +21,26 @@ from pybpftime.isa import validate
 from pybpftime.machine import Code, Machine, TailCall
 from pybpftime.program.loaded import LoadedProgram
 
+if TYPE_CHECKING:
+    from pybpftime.program.proof import Proof
+
 
 class ReferenceEngine:
-    """Executes instruction by instruction; the definition of what every other engine must do."""
+    """Executes instruction by instruction; the definition of what every other engine must do.
+
+    It makes every check with and without a proof: other engines, and the verifier, are held against it.
+    """
 
     name = "reference"
 
-    def compile(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> ReferenceExecutable:
-        """Bind `program` to `machine`.  InputError when it is not well formed."""
+    def compile(
+        self, program: LoadedProgram, machine: Machine, helpers: HelperTable, proof: Proof | None = None
+    ) -> ReferenceExecutable:
+        """Bind `program` to `machine`.  InputError when it is not well formed, or is not what `proof` covers."""
+        if proof is not None:
+            from pybpftime.engines.proof import require_cover  # most programs run without a proof
+
+            require_cover(proof, program, machine, helpers)
         return ReferenceExecutable(program, machine, helpers)
 
 

@@ -88,6 +88,12 @@ class HelperDeclaration:
         return next(found, self.parameters)
 
     @property
+    def writes(self) -> bool:
+        """Whether it writes memory that the program hands to it, in a program of any type."""
+        lists = (self.parameters, *(variant.parameters for variant in self.variants))
+        return any(parameter.kind.writes for parameters in lists for parameter in parameters)
+
+    @property
     def signature(self) -> str:
         """`bpf_map_lookup_elem(map: ConstMap, key: MapKey) -> MapValueOrNull`"""
         parameters = ", ".join(f"{parameter.name}: {parameter.kind.name}" for parameter in self.parameters)
