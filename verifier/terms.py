@@ -184,21 +184,33 @@ def unsigned_at_most(a: Term, b: Term) -> Formula:
     return z3.ULE(a, b)
 
 
-def refuted(solver: Any, formulas: Sequence[Formula], assumptions: Sequence[Formula]) -> list[int] | None:
-    """Indices of assumptions that cannot all hold together with `formulas`; None if they can, or nobody knows."""
+def refuted(
+    solver: Any, formulas: Sequence[Formula], assumptions: Sequence[Formula], patience: int = 0
+) -> list[int] | None:
+    """Indices of assumptions that cannot all hold together with `formulas`; None if they can, or nobody knows.
+
+    What the solver gives up is asked of a fresh one for `patience` milliseconds: slower to begin, it simplifies more.
+    """
     solver.push()
     try:
-        for formula in formulas:
-            solver.add(formula)
-        labels = [z3.Bool(f"fact{index}") for index in range(len(assumptions))]
-        for label, assumption in zip(labels, assumptions, strict=True):
-            solver.add(z3.Implies(label, assumption))
-        if solver.check(*labels) != z3.unsat:
-            return None
-        core = {str(label) for label in solver.unsat_core()}
-        return [index for index, label in enumerate(labels) if str(label) in core]
+        answer, core = _core(solver, formulas, assumptions)
     finally:
         solver.pop()
+    if answer == z3.unknown and patience:
+        answer, core = _core(fresh_solver(patience), formulas, assumptions)
+    return core if answer == z3.unsat else None
+
+
+def _core(solver: Any, formulas: Sequence[Formula], assumptions: Sequence[Formula]) -> tuple[Any, list[int]]:
+    """The solver's answer, and the indices of the assumptions that it used if that is `unsat`."""
+    for formula in formulas:
+        solver.add(formula)
+    labels = [z3.Bool(f"fact{index}") for index in range(len(assumptions))]
+    for label, assumption in zip(labels, assumptions, strict=True):
+        solver.add(z3.Implies(label, assumption))
+    answer = solver.check(*labels)
+    core = {str(label) for label in solver.unsat_core()} if answer == z3.unsat else set()
+    return answer, [index for index, label in enumerate(labels) if str(label) in core]
 
 
 def either(a: Formula, b: Formula) -> Formula:

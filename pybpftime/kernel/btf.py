@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Self
 
 from pybpftime.errors import InputError
@@ -12,7 +14,10 @@ from pybpftime.kernel.descriptor import KernelObject, iterate_ids, open_by_id
 from pybpftime.kernel.info import BtfInfo, btf_info
 from pybpftime.kernel.log import load_explained
 from pybpftime.kernel.syscall import address_of, try_bpf
+from pybpftime.program.btf import Btf
 from pybpftime.uapi import Command
+
+VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 
 class KernelBtf(KernelObject):
@@ -46,6 +51,15 @@ class KernelBtf(KernelObject):
 
     def info(self) -> BtfInfo:
         return btf_info(self.fileno())
+
+
+@cache
+def running_kernel_types() -> Btf | None:
+    """The types of the running kernel, None where it does not show them; read once in a process."""
+    try:
+        return Btf.parse(VMLINUX.read_bytes())
+    except (OSError, InputError):
+        return None
 
 
 def btf_ids() -> Iterator[int]:
