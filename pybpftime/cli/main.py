@@ -17,6 +17,7 @@ from pybpftime.errors import BpfError
 
 COMMANDS = {
     "run": "run",
+    "verify": "verify",
     "info": "info",
     "disasm": "assembly",
     "asm": "assembly",
@@ -68,11 +69,12 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pybpftime")
 def cli() -> None:
-    """Run, inspect and take apart eBPF programs in user space.
+    """Run, verify, inspect and take apart eBPF programs in user space.
 
     \b
     Examples:
       pybpftime run xdp_parser.bpf.o --pcap mixed.pcap --dump-maps
+      pybpftime verify xdp_parser.bpf.o
       pybpftime info prog.bpf.o
       printf 'r0 = 42\\nexit\\n' | pybpftime run -
     """

@@ -26,6 +26,7 @@ from pybpftime.cli.inputs import (
 )
 from pybpftime.cli.interrupt import Interrupts
 from pybpftime.cli.output import console
+from pybpftime.cli.proof import NO_VERIFY, require_proved
 from pybpftime.cli.run_inputs import context_argument, fill_maps, parse_variable, read_runs
 from pybpftime.cli.run_json import JsonOutput
 from pybpftime.cli.run_output import KernelReport, Output, Printer, Report, Run
@@ -66,6 +67,8 @@ class Options:
     helper_files: tuple[str, ...]
     kernel: bool
     trace: bool
+    no_verify: bool
+    witness: str | None
     coverage: str | None
     as_json: bool
 
@@ -103,6 +106,8 @@ class Inputs:
     help="What helpers answer: time_ns, random_seed, cpu, pid, tid, uid, gid, comm...; or @FILE.",
 )
 @HELPER_FILES
+@NO_VERIFY
+@click.option("--witness", metavar="FILE", help="Run on the input that `verify --witness-out` wrote.")
 @click.option("--kernel", is_flag=True, help="Run the packets in the running kernel too, and compare.")
 @click.option("--trace", is_flag=True, help="Show every instruction and what it changed.")
 @click.option("--coverage", metavar="FILE", help="Write (or merge into) an lcov file.")
@@ -125,6 +130,8 @@ def run(**options: Any) -> int:
 
 def execute(options: Options) -> int:
     """Do what the command line says; the result is the exit code."""
+    if options.witness is not None:
+        return _run_witness(options, options.witness)
     _check_sources(options)
     loaded = _load(options)
     chosen = loaded.program if options.program is None else loaded[options.program]
@@ -138,6 +145,8 @@ def execute(options: Options) -> int:
     )
     _check_packet(chosen, options.pcap is not None or options.packet is not None)
     require_name("--coverage", options.coverage)
+    if not options.no_verify:
+        require_proved(loaded, [chosen.name])
     if options.coverage is not None:
         check_target(options.coverage)
     covered = None if options.coverage is None else Coverage([chosen.spec])
@@ -266,6 +275,32 @@ def _check_sources(options: Options) -> None:
     given = only_one({name: text is not None for name, text in inputs.items()})
     if given is not None and options.source == inputs[given] == "-":
         raise InputError(f"the program and {given} cannot both come from standard input")
+
+
+def _run_witness(options: Options, file: str) -> int:
+    """A run on a witness, which sets all that a run depends on."""
+    from pybpftime.cli.run_witness import run_witness
+
+    others = {
+        "--pcap": options.pcap, "--packet": options.packet, "--mem": options.mem, "--ctx": options.ctx,
+        "--maps": options.map_contents, "--set": options.variables, "--limits": options.limits, "--cpus": options.cpus,
+        "--environment": options.environment, "--kernel": options.kernel, "--coverage": options.coverage,
+        "--dump-maps": options.dump_maps, "--repeat": options.repeat != 1,
+    }  # fmt: skip
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise InputError(f"--witness is all that the program runs on, without {', '.join(given)}")
+    table, _ = read_helpers(options.helper_files)
+    return run_witness(
+        read_source(options.source, options.type_, table, program=options.program),
+        file,
+        options.program,
+        level=chosen_level(strict=options.strict, linux=options.linux, lenient=options.lenient),
+        budget=options.budget,
+        helpers=table,
+        trace=options.trace,
+        target=None if options.as_json else console(),
+    )
 
 
 def _check_kernel(options: Options, program: Program) -> None:

@@ -29,6 +29,7 @@ from pybpftime.cli.inputs import (
     require_name,
 )
 from pybpftime.cli.output import count_of
+from pybpftime.cli.proof import NO_VERIFY, require_proved
 from pybpftime.cli.run_inputs import fill_maps, parse_variable
 from pybpftime.cli.trace_records import Records, record_types
 from pybpftime.cli.trace_report import JsonReport, Report, TextReport, report_file
@@ -66,6 +67,7 @@ class Options:
     output: str | None
     as_json: bool
     unsafe_attach: bool
+    no_verify: bool
 
 
 @click.command()
@@ -87,6 +89,7 @@ class Options:
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON lines: records as they come, then a summary.")
 @click.option("--unsafe-attach", is_flag=True,
               help="Attach even where the process would not survive a tracer that is killed.")  # fmt: skip
+@NO_VERIFY
 @SOURCE
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 def trace(**options: Any) -> int:
@@ -145,6 +148,8 @@ def execute(options: Options) -> int:
     targets = find_targets(spec, options.programs, options.places)
     records = Records(spec, record_types(spec, options.record_types))
     loaded = _load(options, spec, helpers)
+    if not options.no_verify:
+        require_proved(loaded, dict.fromkeys(name for name, _ in targets))
     for name, _ in targets:
         loaded[name].prepare()
     with _report_stream(options) as stream:

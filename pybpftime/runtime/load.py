@@ -39,6 +39,7 @@ def load(
     engine: str = "reference",
     variables: Mapping[str, Any] | None = None,
     observers: Sequence[Observer] = (),
+    verify: bool = False,
 ) -> Object:
     """Load programs and create their maps.
 
@@ -50,14 +51,17 @@ def load(
 
     `helpers` are modules of helpers, or paths of them (their code runs), that come in addition to Linux's and those
     of installed packages; or a HelperTable that has all; or a list of these.  A module may offer an `environment`,
-    which is used when none is given.  Raises InputError for anything malformed or not supported.
+    which is used when none is given.  With `verify`, every program must be proved safe, and engines may rely on that;
+    programs that Linux has no rules for (those without a type, and all at the lenient level) are not judged.
+
+    Raises InputError for anything malformed or not supported, VerificationError for a program that is not proved safe.
     """
     if isinstance(level, str):
         if level not in LEVELS:
             raise no_such("level", level, LEVELS)
         level = LEVELS[level]
     table, modules = resolve_helpers(helpers)
-    return Object(
+    loaded = Object(
         read_object(source, type=type, helpers=table),
         level=level,
         environment=offered_environment(modules) if environment is None else environment,
@@ -67,6 +71,11 @@ def load(
         variables=variables,
         observers=observers,
     )
+    if verify:
+        from pybpftime.runtime.verification import require_proved  # most objects are loaded without
+
+        require_proved(loaded, loaded.programs)
+    return loaded
 
 
 def resolve_helpers(helpers: Helpers | None) -> tuple[HelperTable, list[ModuleType]]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable
 from pybpftime.engines.reference import ReferenceEngine
@@ -29,6 +29,9 @@ from pybpftime.runtime.names import ByName, no_such
 from pybpftime.runtime.result import Result
 from pybpftime.runtime.views import MapView
 from pybpftime.uapi import MapFlag, MapType, ProgramType
+
+if TYPE_CHECKING:
+    from pybpftime.program.proof import Proof
 
 ENGINES: Mapping[str, type[Engine]] = {"reference": ReferenceEngine}
 
@@ -141,6 +144,8 @@ class Program:
         self.loaded = loaded
         self.spec = loaded.spec
         self.object = owner
+        self.proof: Proof | None = None
+        """What the verifier proved of it, for the engine; see `rely_on`."""
         self._executable: Executable | None = None
 
     @property
@@ -218,6 +223,18 @@ class Program:
             redirect=machine.effects.redirect,
         )
 
+    def rely_on(self, proof: Proof) -> str | None:
+        """Have the program compiled with `proof`, if it covers it as it is here; else the answer says why not.
+
+        A program that has been compiled already stays as it is.
+        """
+        from pybpftime.engines.proof import why_not_covered  # most programs run without a proof
+
+        owner = self.object
+        reason = why_not_covered(proof, self.loaded, owner.level, owner.limits, owner.helpers)
+        self.proof = proof if reason is None else None
+        return reason
+
     def prepare(self) -> None:
         """Compile now, so that the first run does not take the time.  InputError as `run`."""
         self._compiled()
@@ -227,7 +244,7 @@ class Program:
         with owner.lock:
             if self._executable is None:
                 machine = Machine(owner.memory, owner.level, owner.environment, limits=owner.limits)
-                self._executable = owner.engine.compile(self.loaded, machine, owner.helpers)
+                self._executable = owner.engine.compile(self.loaded, machine, owner.helpers, self.proof)
             return self._executable
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,27 @@ def packet_of(stem: str) -> tuple[str, ...]:
     return ("--packet", PACKET) if PROGRAM_TYPES[program.type].takes_packet else ()
 
 
+@pytest.mark.skipif(find_spec("z3") is None, reason="needs z3, which finds the inputs")
+def test_document_of_verify(invoke_json: InvokeJson, programs: Path, tmp_path: Path) -> None:
+    names = ("null", "unreleased", "map-value-off-by-one", "packet-after-adjust", "lock-held", "helper-memory")
+    crash = tmp_path / "crash.py"
+    crash.write_text("import multiprocessing as m, os\nif m.parent_process() is not None: os._exit(1)\n")
+    arguments = ("verify", programs / "lru.bpf.o")
+    documents = [
+        invoke_json("verify", *(programs / "rejected" / f"{name}.bpf.o" for name in names), code=1),
+        invoke_json(*arguments, tmp_path / "none.o", "--helpers", crash, code=1),
+    ]
+    assert differences("verify", documents) == NOTHING
+
+
+@pytest.mark.skipif(find_spec("z3") is None, reason="needs z3, which finds the inputs")
+def test_document_of_run_on_a_witness(invoke: Invoke, invoke_json: InvokeJson, programs: Path, tmp_path: Path) -> None:
+    source, file = programs / "rejected" / "null.bpf.o", tmp_path / "witness.json"
+    invoke("verify", source, "-p", "broken", "--witness-out", file, code=1)
+    data = invoke_json("run", source, "--witness", file, "--trace", code=1)
+    assert differences("run --witness", [data]) == NOTHING
+
+
 def test_document_of_info(invoke_json: InvokeJson, programs: Path) -> None:
     documents = [invoke_json("info", path) for path in sorted(programs.glob("*.bpf.o"))]
     documents.append(invoke_json("info", "-", input="call 999\nexit\n"))
@@ -244,7 +266,7 @@ def test_document_of_maps(invoke_json: InvokeJson) -> None:
 
 # --- help -------------------------------------------------------------------------------------------------------------
 
-RUNS_ANYWHERE = ("run", "info", "disasm", "asm", "btf", "helpers", "maps")
+RUNS_ANYWHERE = ("run", "verify", "info", "disasm", "asm", "btf", "helpers", "maps")
 
 
 @pytest.fixture

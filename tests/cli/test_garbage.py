@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pybpftime.cli.main import cli
 from pybpftime.errors import BpfError
 
-COMMANDS = (("run",), ("info",), ("disasm",), ("asm",), ("btf",))
+COMMANDS = (("run",), ("verify",), ("info",), ("disasm",), ("asm",), ("btf",))
 IDS = [command[0] for command in COMMANDS]
 
 on_every_command = pytest.mark.parametrize("command", COMMANDS, ids=IDS)
@@ -35,7 +35,9 @@ def test_name_that_cannot_be_one(failure: Callable[..., str], command: tuple[str
     assert "cannot be read" in failure(*command, "a\0b")
 
 
-@pytest.mark.parametrize("command", [("run",), ("info",), ("disasm",), ("btf",)], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [("run",), ("verify",), ("info",), ("disasm",), ("btf",)], ids=lambda command: command[0]
+)
 @pytest.mark.parametrize("source", ["empty", "/dev/null", "-"])
 def test_empty_input(failure: Callable[..., str], command: tuple[str, ...], source: str, tmp_path: Path) -> None:
     if source == "empty":
@@ -54,14 +56,16 @@ def test_truncated_object(
     assert "cut.bpf.o" in failure(*command, tmp_path / "cut.bpf.o")
 
 
-@pytest.mark.parametrize("command", [("run",), ("info",), ("btf",)], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [("run",), ("verify",), ("info",), ("btf",)], ids=lambda command: command[0])
 def test_binary_of_another_kind(failure: Callable[..., str], command: tuple[str, ...], tmp_path: Path) -> None:
     junk = Random(1).randbytes(4003)
     (tmp_path / "junk").write_bytes(junk)
     assert failure(*command, tmp_path / "junk") or command == ("info",)
 
 
-@pytest.mark.parametrize("command", [("run",), ("info",), ("disasm",), ("asm",)], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [("run",), ("verify",), ("info",), ("disasm",), ("asm",)], ids=lambda command: command[0]
+)
 def test_text_of_another_kind(failure: Callable[..., str], command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear Sir or Madam,\n\nall is well.\n")
     message = failure(*command, tmp_path / "letter.txt")
@@ -90,7 +94,7 @@ def test_mutated_objects_never_crash(programs: Path, tmp_path: Path, seed: int) 
     ("arguments", "message"),
     [
         (("rnu",), "did you mean run?"),
-        (("frobnicate",), "there is run, info"),
+        (("frobnicate",), "there is run, verify, info"),
         (("run",), "OBJ"),
         (("run", "x", "--repeat", "0"), "--repeat"),
         (("run", "x", "--frobnicate"), "--frobnicate"),

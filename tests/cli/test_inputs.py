@@ -132,7 +132,7 @@ def test_memory_in_a_file_is_hex_text_or_binary(invoke: Invoke, failure: Failing
 # --- names of files ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["run", "info", "disasm", "asm", "btf"])
+@pytest.mark.parametrize("command", ["run", "verify", "info", "disasm", "asm", "btf"])
 def test_an_empty_name_names_nothing(failure: Failing, command: str) -> None:
     assert failure(command, "") == "error: an empty file name\n"
 
@@ -148,7 +148,7 @@ def test_an_empty_name_of_an_output(failure: Failing) -> None:
 
 
 @needs_posix
-@pytest.mark.parametrize("option", ["run", "info", "disasm", "asm"])
+@pytest.mark.parametrize("option", ["run", "verify", "info", "disasm", "asm"])
 def test_standard_input_that_cannot_be_read(option: str) -> None:
     result = shell(f"{PYBPFTIME} {option} - 0>/dev/null")
     assert result.returncode == 1
@@ -167,7 +167,9 @@ def test_a_name_that_the_output_cannot_encode(parser: Path, tmp_path: Path) -> N
 # --- types, levels, forms ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("run", "--packet", PACKET), ("info",), ("disasm",)], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "command", [("run", "--packet", PACKET), ("verify",), ("info",), ("disasm",)], ids=lambda words: words[0]
+)
 def test_an_object_that_says_its_type(invoke: Invoke, failure: Failing, parser: Path, command: tuple[str, ...]) -> None:
     message = failure(*command, parser, "--type", "sched_cls")
     assert "a type is for programs that do not name theirs: parse in section xdp is of type xdp" in message

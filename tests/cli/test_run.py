@@ -21,6 +21,8 @@ Invoke = Callable[..., Result]
 InvokeJson = Callable[..., Any]
 
 OBJECTS = sorted((Path(__file__).resolve().parents[1] / "programs").glob("*.bpf.o"))
+UNVERIFIED = ("tc_classifier.O0.bpf.o", "xdp_parser.O0.bpf.o")
+"""Unoptimised builds: Linux refuses both; here the first is not proved, and the second takes a quarter of a minute."""
 MEMORY_SUM = "r0 = *(u8 *)(r1 + 0)\nr3 = *(u8 *)(r1 + 1)\nr0 += r3\nexit\n"
 OUT_OF_BOUNDS = "r0 = *(u64 *)(r1 + 0)\nexit\n"
 ENDLESS = "goto -1\n"
@@ -65,6 +67,7 @@ def test_every_program_of_every_object_runs(
         options = ("--pcap", captures / "tiny.pcap") if packets else ()
         if spec.type == ProgramType.BPF_PROG_TYPE_RAW_TRACEPOINT:
             options = ("--ctx", '{"args": [0, 1]}')
+        options += ("--no-verify",) if path.name in UNVERIFIED else ()
         arguments = ("run", path, "-p", name, *options, "--dump-maps")
         text = invoke(*arguments).stdout
         assert text.startswith(f"{name}  ")
@@ -195,7 +198,8 @@ def test_fault_is_one_message_and_exit_code_1(invoke: Invoke, invoke_json: Invok
 def test_one_fault_does_not_stop_the_others(invoke: Invoke, captures: Path) -> None:
     """Reads byte 60: beyond the first packet, inside of the others."""
     text = "r2 = *(u32 *)(r1 + 4)\nr1 = *(u32 *)(r1 + 0)\nr0 = *(u8 *)(r1 + 60)\nr0 = 2\nexit\n"
-    result = invoke("run", "-", "--type", "xdp", "--pcap", captures / "tiny.pcap", input=text, code=1)
+    arguments = ("run", "-", "--type", "xdp", "--no-verify", "--pcap", captures / "tiny.pcap")
+    result = invoke(*arguments, input=text, code=1)
     counts = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines() if line.endswith("%")}
     assert counts == {"XDP_PASS": "2", "fault": "1"}
 
@@ -442,7 +446,7 @@ def test_kernel_disagrees(invoke: Invoke, invoke_json: InvokeJson, programs: Pat
 
 @pytest.mark.usefixtures("peer")
 def test_kernel_refuses_the_program(invoke: Invoke, invoke_json: InvokeJson) -> None:
-    arguments = ("run", "-", "--type", "xdp", "--packet", "00" * 60, "--kernel")
+    arguments = ("run", "-", "--type", "xdp", "--no-verify", "--packet", "00" * 60, "--kernel")
     result = invoke(*arguments, input=OUT_OF_BOUNDS, code=1)
     assert "error: the kernel refused to load the program" in result.stderr
     told = invoke_json(*arguments, input=OUT_OF_BOUNDS, code=1)["kernel"]

@@ -22,6 +22,8 @@ COMMANDS = [
     ("run", "--help"),
     ("run", OBJECT, "--packet", PACKET),
     ("run", OBJECT, "--packet", PACKET, "--json"),
+    ("verify", "tests/programs/lru.bpf.o"),
+    ("verify", "tests/programs/lru.bpf.o", "--json"),
     ("info", OBJECT),
     ("disasm", OBJECT),
     ("asm", "-"),
