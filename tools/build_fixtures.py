@@ -2,6 +2,7 @@
 
     python tools/build_fixtures.py                 build every object, beside its source
     python tools/build_fixtures.py NAME...         build those of NAME.bpf.c
+    python tools/build_fixtures.py --sources DIR   likewise in another directory: tests/programs/beyond
     python tools/build_fixtures.py --output DIR    build elsewhere
     python tools/build_fixtures.py --check         exit 1 unless the committed objects are what a build gives
 
@@ -60,9 +61,9 @@ class Object:
         return self.source.name.removesuffix(".bpf.c") + SUFFIX[self.variant] + ".bpf.o"
 
 
-def objects(names: list[str] | None = None) -> list[Object]:
+def objects(names: list[str] | None = None, sources: Path = PROGRAMS) -> list[Object]:
     """Every object of every source, or of the sources NAME.bpf.c alone.  BuildError for a bad `Builds:` line."""
-    paths = [PROGRAMS / f"{name}.bpf.c" for name in names] if names else sorted(PROGRAMS.glob("*.bpf.c"))
+    paths = [sources / f"{name}.bpf.c" for name in names] if names else sorted(sources.glob("*.bpf.c"))
     found = []
     for path in paths:
         if not path.exists():
@@ -218,16 +219,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compile the eBPF programs of the tests.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a source without .bpf.c (default: all)")
     parser.add_argument("--check", action="store_true", help="compare a build with the committed objects")
-    parser.add_argument("--output", type=Path, default=PROGRAMS, metavar="DIR", help="default: tests/programs")
+    parser.add_argument("--sources", type=Path, default=PROGRAMS, metavar="DIR", help="default: tests/programs")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: beside the sources")
     parser.add_argument("--clang", default="clang-19", help="the compiler (default: clang-19)")
     options = parser.parse_args(arguments)
     try:
-        wanted = objects(options.names)
+        sources = options.sources.resolve()
+        output = options.output or sources
+        wanted = objects(options.names, sources)
         if not options.check:
-            build(options.clang, wanted, options.output)
-            print(f"{len(wanted)} objects in {options.output}")
+            build(options.clang, wanted, output)
+            print(f"{len(wanted)} objects in {output}")
             return 0
-        findings = stale(options.clang, wanted, options.output)
+        findings = stale(options.clang, wanted, output)
     except (BuildError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

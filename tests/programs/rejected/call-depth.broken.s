@@ -1,0 +1,25 @@
+; call-depth: more than eight functions that run at a time
+;
+; The program and what it calls are at most eight functions deep. Here each calls the next.
+;
+; Type: xdp
+
+        call f1
+        r0 = 2
+        exit
+f1:     call f2
+        exit
+f2:     call f3
+        exit
+f3:     call f4
+        exit
+f4:     call f5
+        exit
+f5:     call f6
+        exit
+f6:     call f7
+        exit
+f7:     call f8
+        exit
+f8:     r0 = 0
+        exit

@@ -1,0 +1,5 @@
+; malformed, as it is right
+
+        r0 = *(u32 *)(r1 + 12)
+        r0 /= 2
+        exit

@@ -1,0 +1,4 @@
+; unreachable, as it is right
+
+        r0 = 2
+        exit
