@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Self
 
 from pybpftime.errors import HostError, InputError
-from pybpftime.isa import Immediate, Instruction, encode_program
+from pybpftime.isa import Immediate, Instruction, encode_program, sign_extend
 from pybpftime.kernel.btf import KernelBtf
 from pybpftime.kernel.maps import KernelMap, possible_cpu_count
 from pybpftime.kernel.programs import DebugInfo, KernelProgram
@@ -26,12 +26,14 @@ from pybpftime.uapi import MapFlag, ProgramFlag
 class KernelObjectFile:
     """Maps and programs of an ObjectSpec in the kernel; a context manager.
 
-    Programs are loaded when they are asked for.  HostError when the kernel refuses a map, KernelRejection with
-    the verifier's log when it refuses a program, InputError for what cannot be handed over at all.
+    Programs are loaded when they are asked for, with this `log_level` (`KernelProgram.load`).  HostError when the
+    kernel refuses a map, KernelRejection with the verifier's log when it refuses a program, InputError for what cannot
+    be handed over at all.
     """
 
-    def __init__(self, spec: ObjectSpec) -> None:
+    def __init__(self, spec: ObjectSpec, *, log_level: int = 0) -> None:
         self.spec = spec
+        self.log_level = log_level
         self._resources = ExitStack()
         self._programs: dict[str, KernelProgram] = {}
         try:
@@ -69,7 +71,7 @@ class KernelObjectFile:
             spec.value_size,
             spec.max_entries,
             flags=spec.flags,
-            name="".join(letter if letter.isalnum() or letter in "_." else "_" for letter in spec.name)[:15],
+            name=_kernel_name(spec.name),
             map_extra=spec.extra,
             btf=btf,
             btf_key_type_id=spec.key_type_id if btf is not None else 0,
@@ -102,9 +104,10 @@ class KernelObjectFile:
             spec.type,
             self._linked(spec),
             license=spec.license,
-            name=spec.name[:15],
+            name=_kernel_name(spec.name),
             expected_attach_type=spec.attach_type or 0,
             flags=flags,
+            log_level=self.log_level,
             debug_info=self._debug_info(spec),
         )
 
@@ -118,7 +121,10 @@ class KernelObjectFile:
                 case MapReference(name, offset):
                     kind = Immediate.MAP_BY_FD if offset is None else Immediate.MAP_VALUE_BY_FD
                     program[slot] = replace(
-                        instruction, src_reg=kind.value, imm=self.maps[name].fileno(), next_imm=offset or 0
+                        instruction,
+                        src_reg=kind.value,
+                        imm=self.maps[name].fileno(),
+                        next_imm=sign_extend(offset or 0, 32),
                     )
                 case Extern(name):
                     raise InputError(f"{spec.name} refers to {name}, which cannot be resolved here", instruction=slot)
@@ -141,3 +147,8 @@ class KernelObjectFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _kernel_name(name: str) -> str:
+    """`name` as far as the kernel takes it for an object (bpf_obj_name_cpy): 15 letters, digits, underscores, dots."""
+    return "".join(letter if (letter.isascii() and letter.isalnum()) or letter in "_." else "_" for letter in name)[:15]
