@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer((ROOT / "README.md").read_text(encoding="utf-8"))]
 # What differs between runs and machines.
-VARYING = re.compile(r"in [\d.]+ s \([\d,]+ a second\)")
+VARYING = re.compile(r"in [\d.]+ s \([\d,]+ a second\)|[\d,]+ instructions processed in [\d.]+ s")
 # And in live processes: addresses, numbers, where libraries are, and the widths of columns.
 VARYING_LIVE = (
     (re.compile(r"\b(?:0x[0-9a-f]+|[\d,]+)"), "N"),
