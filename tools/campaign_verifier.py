@@ -19,7 +19,7 @@ from tools import campaign
 INPUTS = 50
 EXAMPLE = ": program "
 SECONDS = 120
-"""Longer than this a program must not take, whatever it is: verification, runs and the search for a smaller one."""
+"""Processor time that a program must not exceed: verification, runs and the search for a smaller one."""
 
 
 class _TooLong(BaseException):
@@ -32,20 +32,20 @@ def _too_long(number: int, frame: FrameType | None) -> None:
 
 def work(seed: int, first: int, count: int) -> campaign.Shard:
     """Programs `first` to `first + count` of the seed."""
-    before = signal.signal(signal.SIGALRM, _too_long)
+    before = signal.signal(signal.SIGPROF, _too_long)
     tally = Tally()
     findings: list[str] = []
     peer = None if available() else VerifierPeer()
     began = time.process_time()
     for index in range(first, first + count):
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             findings += examine(seed, index, tally, inputs=INPUTS, peer=peer)
         except (Exception, _TooLong):
             findings.append(f"program {index} of seed {seed}: {traceback.format_exc(limit=-8)}")
         finally:
-            signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
     if peer is not None:
         peer.close()
     return {

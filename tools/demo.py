@@ -23,6 +23,7 @@ from pybpftime.cli.main import cli
 ROOT = Path(__file__).resolve().parent.parent
 PARSER = "tests/programs/xdp_parser.bpf.o"
 CAPTURE = "tests/captures/mixed.pcap"
+OFF_BY_ONE = "tests/programs/rejected/packet-off-by-one.bpf.o"
 MALLOC = "tests/programs/malloc.bpf.o"
 
 LIBRARY = """\
@@ -97,6 +98,13 @@ def main() -> None:
         wrong = Path(folder) / "wrong.s"
         wrong.write_text(WRONG)
         tour.run("run", str(wrong), "--mem", "00 01 02 03")
+    tour.say(
+        "Is it safe?",
+        "The verifier proves that no input makes the parser fault.  The second program reads one byte too far: it is "
+        "shown the packet that breaks it, which was run.",
+    )
+    tour.run("verify", PARSER)
+    tour.run("verify", OFF_BY_ONE, "--program", "broken")
     tour.say("The same from Python", "The library behind the command line.")
     tour.source(LIBRARY, "python")
     exec(compile(LIBRARY, "demo", "exec"), {})

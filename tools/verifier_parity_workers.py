@@ -117,10 +117,10 @@ def judge(job: Job, verify: Verify, limits: Limits) -> Judgement:
     verdict = str(report.verdict)
     if verdict not in (SAFE, UNSAFE, NOT_PROVED):
         return _judgement(job, ERROR, sentence=f"the verdict is {verdict!r}", **facts)
-    if report.reason is None:
+    if report.objection is None:
         problem = "" if verdict == SAFE else "a verdict without a reason"
         return _judgement(job, ERROR if problem else SAFE, sentence=problem, **facts)
-    reason = report.reason
+    reason = report.objection
     facts |= {"code": str(reason.code), "category": str(reason.category), "sentence": str(reason.sentence)}
     return _judgement(job, RULE if verdict == NOT_PROVED and reason.rule else verdict, **facts)
 

@@ -128,11 +128,6 @@ def _anything(argument: Argument) -> Iterator[Obligation]:
     return iter(())
 
 
-def _scalar(argument: Argument) -> Iterator[Obligation]:
-    if isinstance(argument.value, Pointer):
-        yield argument.wrong(f"points to the {argument.value.region.name} and must be a number")
-
-
 def _map(argument: Argument) -> Iterator[Obligation]:
     yield from _only_obligations(_unmoved(argument, frozenset({_K.MAP}), "a map"))
 

@@ -19,7 +19,7 @@ from itertools import takewhile
 
 from pybpftime.isa import Form
 from pybpftime.verifier import inclusion, steps
-from pybpftime.verifier.obligations import Obligation, Unsupported
+from pybpftime.verifier.obligations import Obligation
 from pybpftime.verifier.state import Fact, FactKind, State, facts_of
 from pybpftime.verifier.subject import Subject
 from pybpftime.verifier.values import serials
@@ -306,8 +306,3 @@ def _is_later_round(old: State, new: State) -> bool:
 
 
 INFINITE = "the loop is back in the state that it was in before: nothing that it depends on has changed"
-
-
-def unsupported(error: Unsupported) -> Obligation:
-    """The obligation that stands for something not modelled."""
-    return Obligation("unsupported", f"unsupported: {error.name}")

@@ -106,8 +106,7 @@ class Report:
 
     `objection` is None, and `proof` is there, exactly if the program is safe; `explanation` takes the objection apart.
     `witness` is there exactly if it is unsafe, and `replayed` says how the run on it ended.  `processed`: abstract
-    instructions; `checkpoints`: states that were kept to compare with; `solver`: questions that went to the solver;
-    `proofs`: what it proved; `seconds`: all of it.
+    instructions; `solver`: questions that went to the solver; `proofs`: what it proved; `seconds`: all of it.
     """
 
     program: str
@@ -116,17 +115,11 @@ class Report:
     witness: Witness | None = None
     replayed: Replayed | None = None
     processed: int = 0
-    checkpoints: int = 0
     solver: int = 0
     proofs: tuple[SolverProof, ...] = ()
     seconds: float = 0.0
     explanation: Explanation | None = None
     proof: Proof | None = None
-
-    @property
-    def reason(self) -> Objection | None:
-        """The objection."""
-        return self.objection
 
     @property
     def pc(self) -> int | None:

@@ -36,7 +36,7 @@ class Reason:
 @dataclass(frozen=True)
 class Report:
     verdict: str
-    reason: Reason | None = None
+    objection: Reason | None = None
     pc: int | None = None
     processed: int = 2
 
