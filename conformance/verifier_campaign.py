@@ -10,19 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from pybpftime.conformance.verifier_chosen import Ends
 from pybpftime.conformance.verifier_draft import MAPS, GeneratedProgram
 from pybpftime.conformance.verifier_generator import generate
 from pybpftime.conformance.verifier_peer import VerifierPeer, differs, explanation, label
 from pybpftime.conformance.verifier_soundness import Runs, Violation, random_input
+from pybpftime.errors import InputError
 from pybpftime.isa import BY_NAME, Instruction
 from pybpftime.isa.disassembler import disassemble
 from pybpftime.verifier import Report, Verdict, verify
 from pybpftime.verifier.published import Published
 from pybpftime.verifier.report import Witness
+from pybpftime.verifier.subject import Malformed
 
 BUDGET = 20_000
 TIMEOUT = 5.0
 """What a verification may take: abstract instructions, seconds.  What takes more is counted as not proved."""
+CHOSEN = 3
+"""Inputs of a program that the solver chooses, each the way to an end of a path."""
 NOTHING = Instruction(BY_NAME["ja"].opcode)
 
 
@@ -42,9 +47,19 @@ class Tally:
 
 def verified(program: GeneratedProgram) -> tuple[Report, Published]:
     """The verdict on a program, and the states on the way."""
+    return followed(program)[:2]
+
+
+def followed(program: GeneratedProgram) -> tuple[Report, Published, Ends | None]:
+    """The verdict on a program, the states on the way, and where its paths end; None for one that cannot be read."""
     spec = program.spec()
     published = Published(spec, MAPS)
-    return verify(spec, MAPS, budget=BUDGET, timeout=TIMEOUT, watch=published.watch), published
+    try:
+        ends = Ends(program, published)
+    except Malformed:
+        ends = None
+    watch = published.watch if ends is None else ends.watch
+    return verify(spec, MAPS, budget=BUDGET, timeout=TIMEOUT, watch=watch), published, ends
 
 
 def examine(
@@ -55,22 +70,33 @@ def examine(
     name = f"program {index} of seed {seed}"
     tally.programs += 1
     tally.slots += len(program.instructions)
-    report, published = verified(program)
+    report, published, ends = followed(program)
     if report.objection is not None:
         tally.reasons[report.objection.code] += 1
     if report.verdict is Verdict.SAFE:
         runs = Runs(program, published, every)
         source = random.Random(f"inputs/{seed}/{index}")
-        for number in range(inputs):
+        for number, input in enumerate(_inputs(program, ends, inputs, source)):
             tally.runs += 1
-            violation = runs.run(random_input(program, source), number)
-            if violation is not None:
+            violation = runs.run(input, number)
+            if violation is not None and not isinstance(violation.error, InputError):  # such an input cannot be
                 yield f"{name}: {smallest(violation)}"
                 break
     if peer is None:
         tally.verdicts[str(report.verdict)] += 1
     else:
         yield from _compared(name, index, program, report, peer.refusal(program), tally)
+
+
+def _inputs(program: GeneratedProgram, ends: Ends | None, count: int, source: random.Random) -> Iterator[Witness]:
+    """So many inputs: a few that the solver chose, for the most part random ones."""
+    chosen = 0
+    if ends is not None:
+        for input in ends.inputs(random_input(program, source), min(CHOSEN, count), source):
+            chosen += 1
+            yield input
+    for _ in range(count - chosen):
+        yield random_input(program, source)
 
 
 def _compared(

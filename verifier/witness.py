@@ -18,7 +18,7 @@ from pybpftime.maps.spec import MapSpec
 from pybpftime.uapi import MapType
 from pybpftime.verifier import terms
 from pybpftime.verifier.explore import Failure
-from pybpftime.verifier.obligations import NotNull, Within
+from pybpftime.verifier.obligations import Claim, NotNull, Within
 from pybpftime.verifier.reasons import Category
 from pybpftime.verifier.report import Witness
 from pybpftime.verifier.state import Fact, FactKind, Packet, State, facts_of
@@ -47,16 +47,22 @@ def find(subject: Subject, failure: Failure, packet: Packet | None) -> Witness |
 
     `packet` is the one that the program was given: helpers may have changed it since.
     """
-    search = _Search(subject, failure, packet)
-    return search.witness() if search.solve() else None
+    search = _Search(subject, failure.state, failure.obligation.claims, packet)
+    return search.witness(KINDS.get(failure.obligation.reason.category)) if search.solve() else None
+
+
+def reach(subject: Subject, state: State, packet: Packet | None) -> Witness | None:
+    """An input that should take the path to `state`; None when there is none, or none is found."""
+    search = _Search(subject, state, (), packet)
+    return search.witness(None) if search.solve() else None
 
 
 class _Search:
-    def __init__(self, subject: Subject, failure: Failure, packet: Packet | None) -> None:
+    def __init__(self, subject: Subject, state: State, claims: tuple[Claim, ...], packet: Packet | None) -> None:
         self.first = packet
         self.subject = subject
-        self.state: State = failure.state
-        self.obligation = failure.obligation
+        self.state = state
+        self.claims = claims
         self.translation = Translation()
         self.calls = [fact for fact in facts_of(self.state.facts) if fact.kind is FactKind.CALL]
         self.nulls = self._nulls()
@@ -69,7 +75,7 @@ class _Search:
             for fact in facts_of(self.state.facts)
             if fact.kind is FactKind.NULL and isinstance(fact.left, Pointer)
         }
-        for claim in self.obligation.claims:
+        for claim in self.claims:
             if isinstance(claim, NotNull):
                 nulls[claim.pointer.region] = True
         return nulls
@@ -77,17 +83,18 @@ class _Search:
     # --- the question ---
 
     def solve(self) -> bool:
-        """Ask the solver for a model of the path on which the obligation is broken."""
+        """Ask the solver for a model of the path on which one of the claims is broken."""
         translation = self.translation
         wanted = [
             formula
             for fact in facts_of(self.state.facts)
             if not fact.decided and (formula := translation.fact(fact)) is not None
         ]
-        broken = [terms.negation(translation.claim(claim)) for claim in self.obligation.claims]
+        broken = [terms.negation(translation.claim(claim)) for claim in self.claims]
         if broken:
             wanted.append(terms.any_of(broken))
         wanted += self._keys()
+        wanted += self._widths()
         wanted += self._length_fields()
         wanted += self._beyond_metadata()
         wanted += self._one_byte_is_one()
@@ -118,20 +125,30 @@ class _Search:
                 found.append(terms.unsigned_at_most(terms.number(least, 64), term))
         return found
 
+    def _widths(self) -> Iterator[Formula]:
+        """Fields of a context of which the kernel's own has fewer bytes hold no more than fits those."""
+        for node, term in self._inputs(InputKind.CONTEXT):
+            source = node.origin
+            assert isinstance(source, Input) and source.region is not None
+            layout = source.region.layout
+            field = None if layout is None else layout.field_at(source.offset)
+            if field is not None and 0 < field.width < source.size:
+                yield terms.unsigned_at_most(term, terms.number((1 << 8 * field.width) - 1, 64))
+
     def _length_fields(self) -> Iterator[Formula]:
         """The length that a context says is that of the packet."""
         length = None if self.first is None else self.first.data.length
         layout = self.subject.layout
         if length is None or layout is None or LENGTH_FIELD not in layout:
             return
-        for node, term in list(self._inputs(InputKind.CONTEXT)):
+        for node, term in self._inputs(InputKind.CONTEXT):
             source = node.origin
             assert isinstance(source, Input)
             if (source.offset, source.size) == (layout.field(LENGTH_FIELD).offset, 4):
                 yield term == self.translation.term(length)
 
     def _inputs(self, *kinds: InputKind) -> Iterator[tuple[Scalar, Term]]:
-        for node, term in self.translation.variables.items():
+        for node, term in list(self.translation.variables.items()):  # values are translated on the way
             if isinstance(node.origin, Input) and node.origin.kind in kinds:
                 yield node, term
 
@@ -147,7 +164,7 @@ class _Search:
     def _one_byte_is_one(self) -> Iterator[Formula]:
         """Reads of the same bytes give the same; stack bytes that were never written read as 0."""
         places: dict[object, list[tuple[int, int, Term]]] = defaultdict(list)
-        for node, term in list(self._inputs(InputKind.CONTEXT, InputKind.PACKET, InputKind.MEMORY)):
+        for node, term in self._inputs(InputKind.CONTEXT, InputKind.PACKET, InputKind.MEMORY):
             source = node.origin
             assert isinstance(source, Input)
             variable = None if source.variable is None else source.variable.root
@@ -169,7 +186,7 @@ class _Search:
 
     def _beyond_metadata(self) -> Iterator[Formula]:
         """What lies behind metadata is the packet: only beyond that an access is wrong in a run."""
-        for claim in self.obligation.claims:
+        for claim in self.claims:
             if isinstance(claim, Within) and isinstance(claim.high, Region) and claim.high.of is not None:
                 room = self.translation.length(claim.high) + self.translation.length(claim.high.of)
                 yield self.translation.end(claim) > room
@@ -189,13 +206,13 @@ class _Search:
         assert self.model is not None
         return self.model.number(self.translation.term(scalar))
 
-    def witness(self) -> Witness:
-        """The model as an input."""
+    def witness(self, kind: FaultKind | None) -> Witness:
+        """The model as an input; `kind` is the fault that it should lead to."""
         packet, metadata = self._packet()
         return Witness(
             program_type=self.subject.spec.type,
             pc=self.state.pc,
-            kind=KINDS.get(self.obligation.reason.category),
+            kind=kind,
             context=self._context(),
             packet=packet,
             metadata=metadata,
