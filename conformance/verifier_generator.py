@@ -270,6 +270,7 @@ class Calls(Fragments):
             writer.constant(1, self._random.randint(0, 5))
         else:
             self._arguments({1: count})
+            self._draft.add("and_imm", dst_reg=1, imm=15)  # a run shall end soon, whatever went wrong with the bound
         self._draft.jump("lddw_code_addr", function.label, dst_reg=2, imm=0)
         self._point_to_shared(3)
         writer.constant(4, 0)
