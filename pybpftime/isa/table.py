@@ -64,4 +64,6 @@ def _no_row(instruction: Instruction, candidates: tuple[Row, ...]) -> InputError
     allowed = " or ".join(f"{value:#x}" if value > 9 else str(value) for value in choices)
     value = getattr(instruction, field)
     kind = nearest.name if len(rivals) < 2 else f"opcode {instruction.opcode:#04x}"
+    if value is None:
+        return InputError(f"{kind}: there is no {field}: a wide instruction takes two slots")
     return InputError(f"{kind}: {field} is {value:#x} and must be {allowed}")

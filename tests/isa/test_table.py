@@ -181,3 +181,8 @@ def test_reserved_field_by_hand() -> None:
 def test_overlapping_rows_are_refused() -> None:
     with pytest.raises(InternalError, match="rows exit and exit match the same instruction"):
         _index((BY_NAME["exit"], BY_NAME["exit"]))
+
+
+def test_half_of_a_wide_instruction_is_refused() -> None:
+    with pytest.raises(InputError, match="lddw_map_by_fd: there is no next_imm: a wide instruction takes two slots"):
+        lookup(Instruction(0x18, src_reg=1))
