@@ -120,8 +120,11 @@ ARRAYS = frozenset({MapType.BPF_MAP_TYPE_ARRAY, MapType.BPF_MAP_TYPE_PERCPU_ARRA
 
 
 def _certain(subject: Subject, state: State, helper: HelperDeclaration, map: MapSpec) -> bool:
-    """Whether the look-up finds a value in any case: an array at a constant index (get_constant_map_key)."""
-    if map.type not in ARRAYS or map.key_size != 4:
+    """Whether the look-up finds a value in any case: an array at a constant index (get_constant_map_key).
+
+    An array in a map of maps may have another size than the one that describes it, if it was made so.
+    """
+    if map.type not in ARRAYS or map.key_size != 4 or map.flags & MapFlag.BPF_F_INNER_MAP:
         return False
     key = arguments.constant_key(Argument(subject, state, helper, 1))
     return key is not None and key < map.max_entries
