@@ -53,7 +53,9 @@ class Options:
 @click.option("--program", "-p", metavar="NAME", help="This program only.")
 @TYPE
 @click.option(
-    "--explain", is_flag=True, help="Say everything of each rejection, also where there are several programs."
+    "--explain",
+    is_flag=True,
+    help="Say everything of each rejection, also where there are several programs; and what z3 proved of safe ones.",
 )
 @click.option("--witness-out", metavar="FILE", help="Write the input that breaks the program, for `run --witness`.")
 @click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
@@ -74,7 +76,7 @@ def verify(**options: Any) -> int:
 
     OBJ is an ELF object, or a raw program (binary, hex, assembly; - is standard
     input), which --type gives a type. A single program that is not safe is explained
-    in full; --explain does that for several.
+    in full; --explain does that for several, and says what z3 proved of safe ones.
 
     The exit code is 0 when all programs are safe, else 1.
 
@@ -109,7 +111,13 @@ def execute(options: Options) -> int:
     else:
         in_full = options.explain or len(tasks) == 1
         print_answers(
-            console(), answers, errors, seconds, in_full=in_full, witness_file=options.witness_out if written else None
+            console(),
+            answers,
+            errors,
+            seconds,
+            in_full=in_full,
+            proofs=options.explain,
+            witness_file=options.witness_out if written else None,
         )
     if options.witness_out is not None and not written:
         click.echo(f"{options.witness_out} is not written: there is no input that breaks the program", err=True)

@@ -18,6 +18,7 @@ from pybpftime.verifier import Report, Verdict
 from pybpftime.verifier.explanation import Explanation, Place, Step
 from pybpftime.verifier.reasons import Category
 from pybpftime.verifier.witness_file import witness_data
+from pybpftime.verifier.wording import place_of
 
 STYLES = {"safe": "green", "unsafe": "red", "not proved": "yellow", "error": "red"}
 UNDECIDED = (Category.BUDGET, Category.UNSUPPORTED)
@@ -32,20 +33,28 @@ def print_answers(
     seconds: float,
     *,
     in_full: bool,
+    proofs: bool = False,
     witness_file: str | None = None,
 ) -> None:
-    """Verdicts first, then what is wrong: everything `in_full`, or the reason and its place."""
+    """Verdicts first, then what is wrong: everything `in_full`, or the reason and its place.
+
+    `proofs`: of safe programs, what the solver had to prove.
+    """
     if len(answers) > 1:
         target.print(_table(answers))
     elif answers:
         target.print(Text.assemble(*_heading(answers[0]), "  ", (_work(answers[0]), "dim")))
     for answer in answers:
-        if answer.verdict == Verdict.SAFE:
+        if answer.verdict == Verdict.SAFE and not (proofs and answer.report is not None and answer.report.proofs):
             continue
         target.print()
         if len(answers) > 1:
             target.print(Text.assemble(*_heading(answer), (f"  {answer.task.file}", "dim")))
-        for line, style in rejection(answer, in_full=in_full, witness_file=witness_file):
+        if answer.verdict == Verdict.SAFE:
+            lines = _proved(answer)
+        else:
+            lines = rejection(answer, in_full=in_full, witness_file=witness_file)
+        for line, style in lines:
             target.print(Text(line, style=style))
     for error in errors:
         target.print(Text(f"\nerror: {error}", style="red"))
@@ -90,6 +99,26 @@ def _summary(answers: Sequence[Answer], errors: Sequence[str], seconds: float) -
     parts = [f"{number(counts[name])} {name}" for name in STYLES if counts[name]]
     unread = f", {count_of(len(errors), 'object')} that cannot be read" if errors else ""
     return f"{count_of(len(answers), 'program')}: {', '.join(parts) or 'none'}{unread}, in {seconds:.1f} s"
+
+
+# --- proofs -----------------------------------------------------------------------------------------------------------
+
+
+def _proved(answer: Answer) -> Iterator[Styled]:
+    """What the solver proved of a safe program, and with which branches."""
+    report = answer.report
+    assert report is not None
+    spec = answer.task.spec.programs[answer.task.program]
+    yield "proved by the solver:", "dim"
+    for proof in report.proofs:
+        place = place_of(spec, proof.pc)
+        yield from _source(place, "  ")
+        yield f"  instruction {place.pc}: {place.instruction}", ""
+        yield f"    never {proof.sentence}", ""
+        for pc, taken in dict.fromkeys(proof.facts):
+            yield f"    because {pc}: {place_of(spec, pc).instruction}  -> {'taken' if taken else 'not taken'}", ""
+        if not proof.facts:
+            yield "    because of what the numbers are, on any path", ""
 
 
 # --- rejections -------------------------------------------------------------------------------------------------------
@@ -223,6 +252,8 @@ def _program_data(answer: Answer) -> dict[str, Any]:
             "register": objection.register,
             "fix": advice(report),
         }
+    if report.proofs:
+        data["proofs"] = [asdict(proof) for proof in report.proofs]
     if report.explanation is not None:
         data["explanation"] = asdict(report.explanation)
     if report.witness is not None:

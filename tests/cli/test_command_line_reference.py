@@ -225,6 +225,7 @@ def test_document_of_verify(invoke_json: InvokeJson, programs: Path, tmp_path: P
     arguments = ("verify", programs / "lru.bpf.o")
     documents = [
         invoke_json("verify", *(programs / "rejected" / f"{name}.bpf.o" for name in names), code=1),
+        invoke_json("verify", programs / "beyond" / "beyond.bpf.o", "-p", "headers"),
         invoke_json(*arguments, tmp_path / "none.o", "--helpers", crash, code=1),
     ]
     assert differences("verify", documents) == NOTHING

@@ -71,6 +71,18 @@ def test_explain_tells_everything_of_several(invoke: Invoke, rejected: Path) -> 
     assert text.count("known there:") == 2
 
 
+@needs_z3
+def test_explain_tells_what_the_solver_proved(invoke: Invoke, invoke_json: InvokeJson, programs: Path) -> None:
+    beyond = programs / "beyond" / "beyond.bpf.o"
+    lines = invoke("verify", beyond, "-p", "headers", "--explain").stdout.splitlines()
+    assert lines[2] == "proved by the solver:"
+    assert lines[-2].startswith("    never load of 4 bytes at 30 of the packet")
+    assert lines[-1] == "    because 4: if r1 s< 0x22 goto +0x3  -> not taken"
+    assert invoke("verify", beyond, "-p", "headers").stdout.count("\n") == 1
+    (data,) = invoke_json("verify", beyond, "-p", "headers")["programs"]
+    assert [(proof["pc"], proof["facts"]) for proof in data["proofs"]] == [(5, [[4, False]])]
+
+
 def test_one_rejection_is_explained_in_full(invoke: Invoke, rejected: Path) -> None:
     lines = invoke("verify", rejected / "null.bpf.o", "-p", "broken", code=1).stdout.splitlines()
     assert lines[2] == "r0 may be NULL: value of map counts was not checked before this load [null]"
