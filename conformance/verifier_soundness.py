@@ -14,7 +14,7 @@ from pybpftime.conformance.generator import edge_value
 from pybpftime.conformance.verifier_draft import MAPS, NAME, GeneratedProgram
 from pybpftime.errors import BpfError
 from pybpftime.isa.disassembler import disassemble
-from pybpftime.machine import Environment, Machine, Observer
+from pybpftime.machine import Environment, Limits, Machine, Observer
 from pybpftime.machine import Region as MemoryRegion
 from pybpftime.machine import RegionKind as MemoryKind
 from pybpftime.maps import RingBuffer
@@ -31,6 +31,8 @@ from pybpftime.verifier.values import Region, RegionKind
 
 RUN_BUDGET = 200_000
 """Instructions of a run: a program that is safe and takes more is a finding.  Generated programs take fewer by far."""
+LOOPS = 64
+"""Rounds of a may_goto in a run: Linux gives 8 million, which are as good as these and take longer."""
 SHOWN_STATES = 4
 USED_CONTEXT = 264
 """Bytes at the start of a plain context that generated programs load."""
@@ -230,7 +232,7 @@ class Runs:
         self._environment = Environment()
         self._live = Object(
             ObjectSpec(None, {NAME: self._spec}, maps), environment=self._environment,
-            observers=(StateCheck(published, every),),
+            observers=(StateCheck(published, every),), limits=Limits(loops=LOOPS),
         )  # fmt: skip
         self._executable = self._live.programs[NAME].executable
         self._executable.machine.observers = self._live.observers

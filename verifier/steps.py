@@ -178,11 +178,14 @@ def _requires_of_store(subject: Subject, state: State, instruction: Instruction,
 def _requires_of_stored(
     state: State, instruction: Instruction, row: Row, target: Pointer, value: Value
 ) -> Iterator[Obligation]:
-    """What the place demands of the value: pointers are spilled whole, and not where they outlive what they lead to."""
+    """What the place demands of the value: pointers are spilled whole, and not where they outlive what they lead to.
+
+    At an offset that varies nothing is spilled: what is stored there is a number from then on.
+    """
     number = instruction.src_reg
     if target.region.kind is RegionKind.MAP_VALUE:
         yield from special_fields.requires_of_stored(instruction.dst_reg, target, instruction.offset, value)
-    if target.region.kind is not RegionKind.STACK or not isinstance(value, Pointer):
+    if target.region.kind is not RegionKind.STACK or target.variable is not None or not isinstance(value, Pointer):
         return
     if row.size != MAX_SLOT:
         sentence = f"{row.size} bytes of r{number}, which points to the {value.region.name}, stored"

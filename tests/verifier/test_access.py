@@ -31,6 +31,11 @@ CASES = [
     Case("below the frame", "stack-bounds", "*(u8 *)(r10 - 513) = 1\n r0 = 0\n exit"),
     Case("misaligned stack", "alignment", "*(u32 *)(r10 - 7) = 1\n r0 = 0\n exit"),
     Case("half of a pointer stored", "spill-size", "*(u32 *)(r10 - 8) = r1\n r0 = 0\n exit"),
+    Case(
+        "half of a pointer stored at an offset that varies",
+        SAFE,
+        f"{UNKNOWN} r0 &= 4\n r2 = r10\n r2 += -8\n r2 += r0\n *(u32 *)(r2 + 0) = r10\n r0 = 0\n exit",
+    ),
     Case("half of a pointer loaded", "fill-size", "*(u64 *)(r10 - 8) = r1\n r0 = *(u32 *)(r10 - 8)\n exit"),
     Case(
         "half of what is left of a pointer",
