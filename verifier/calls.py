@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pybpftime.helpers.declarations import HelperDeclaration, Role
+from pybpftime.isa.row import Immediate
 from pybpftime.maps.kinds import LINUX_MAP_KINDS, Operation, illegal
-from pybpftime.program.spec import Extern, Trap
+from pybpftime.program.spec import Extern, MapReference, Trap
 from pybpftime.uapi import AttachType, ProgramType
 from pybpftime.verifier import arena, arguments, callbacks, functions, results, stack
 from pybpftime.verifier.access import written
@@ -31,6 +32,9 @@ TAIL_CALL = "bpf_tail_call"
 FUNCTION_ADDRESS = "bpf_get_func_ip"
 TRACES_FUNCTIONS = frozenset(  # has_get_func_ip
     {AttachType.BPF_TRACE_FENTRY, AttachType.BPF_TRACE_FEXIT, AttachType.BPF_MODIFY_RETURN}
+)
+MAP_IMMEDIATES = frozenset(
+    {Immediate.MAP_BY_FD, Immediate.MAP_VALUE_BY_FD, Immediate.MAP_BY_INDEX, Immediate.MAP_VALUE_BY_INDEX}
 )
 LOCK_HELPERS = frozenset({"bpf_spin_lock", "bpf_spin_unlock"})
 
@@ -119,6 +123,11 @@ def requires_of_immediate(subject: Subject, state: State) -> Iterator[Obligation
     reference = subject.reference(state.pc)
     if isinstance(reference, Trap):
         yield Obligation("unlinked", reference.reason)
+    elif subject.row(state.pc).immediate in MAP_IMMEDIATES and subject.map_at(state.pc) is None:
+        which = f"a map by the number {subject.instruction(state.pc).imm}"
+        if isinstance(reference, MapReference):
+            which = f"the map {reference.name}"
+        yield Obligation("unlinked", f"instruction {state.pc} refers to {which}, which is not there")
     map, offset = subject.map_at(state.pc) or (None, None)
     if map is None or offset is None:
         return
