@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pybpftime.errors import InputError
-from tools.verifier_parity_report import HEADINGS, Row, Run, rows, times
+from tools.verifier_parity_report import HEADINGS, Row, Run, rows, times, witnesses
 from tools.verifier_parity_workers import NOT_PROVED, RULE, SAFE, UNSAFE, Judgement
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -108,6 +108,7 @@ def record_of(run: Run) -> dict[str, Any]:
         "excluded": run.excluded,
         **run.summary(),
         "table": [[row.title, *row.counts] for row in rows(run)],
+        "witnesses": list(witnesses(run)),
         "times": list(times(run)),
         "differences": list(differences(run.judgements)),
     }
@@ -149,7 +150,7 @@ def _lines(record: Mapping[str, Any], causes: Sequence[Cause]) -> Iterator[str]:
         cells[0] = "&nbsp;" * (len(title) - len(title.lstrip())) + cells[0]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    for text in record["times"]:
+    for text in (*record["witnesses"], *record["times"]):
         yield f"- {text}"
     yield ""
     yield from _differences(record, ACCEPTS, "Accepted by Linux, not called safe", causes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from pybpftime.conformance.verifier_messages import FACTS, MessageClass
+from pybpftime.verifier.reasons import REASONS, Category
 from tools.verifier_parity_workers import ERROR, NOT_PROVED, RULE, SAFE, UNSAFE, VERDICTS, Judgement
 
 
@@ -110,6 +111,20 @@ def reasons(judgements: Sequence[Judgement]) -> list[tuple[str, int]]:
     return Counter(each.code for each in judgements).most_common()
 
 
+def witnesses(run: Run) -> Iterator[str]:
+    """Of rejections that the kernel agrees with and whose obligation is about values: how many were shown by a run."""
+    about_values = [each for each in run.of(False, UNSAFE, NOT_PROVED) if _is_about_values(each.code)]
+    if about_values:
+        shown = sum(each.verdict == UNSAFE for each in about_values)
+        part = f"{shown} with a replayed witness ({100 * shown / len(about_values):.1f} %)"
+        yield f"rejections for an obligation about values: {len(about_values)}, {part}"
+
+
+def _is_about_values(code: str) -> bool:
+    reason = REASONS.get(code)
+    return reason is not None and not reason.rule and reason.category not in (Category.BUDGET, Category.UNSUPPORTED)
+
+
 def times(run: Run) -> Iterator[str]:
     """One line for us, one for the kernel, of the programs of which both times are known."""
     timed = [each for each in run.judgements if each.verdict != ERROR and each.kernel_microseconds is not None]
@@ -156,7 +171,7 @@ def print_report(run: Run, out: TextIO) -> None:
     for each in failed:
         print(f"  {each.name}: {each.code}: {each.sentence}", file=out)
     print(file=out)
-    for text in times(run):
+    for text in (*witnesses(run), *times(run)):
         print(text, file=out)
     print(json.dumps(run.summary()), file=out)
 
