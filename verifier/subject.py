@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pybpftime.errors import InputError
-from pybpftime.helpers.declarations import DECLARATIONS, HelperDeclaration
+from pybpftime.helpers.declarations import DECLARATIONS, GPL_COMPATIBLE, HelperDeclaration
 from pybpftime.isa import Form, Immediate, Instruction, Program, Row, jump_offset, lookup, registers, validate
 from pybpftime.maps.spec import MapSpec
 from pybpftime.program.btf import Btf
@@ -21,9 +21,6 @@ from pybpftime.verifier.reasons import REASONS, Reason
 from pybpftime.verifier.state import FRAME_POINTER
 from pybpftime.verifier.values import RegionKind
 
-GPL_COMPATIBLE = frozenset(  # license_is_gpl_compatible
-    {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
-)
 CALLS = frozenset({Form.CALL_HELPER, Form.CALL_LOCAL, Form.CALL_BTF, Form.CALL_REGISTER})
 ARGUMENT_REGISTERS = (1, 2, 3, 4, 5)
 ARGUMENT_BITS = sum(1 << number for number in ARGUMENT_REGISTERS)

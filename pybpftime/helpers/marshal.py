@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pybpftime.errors import Fault, FaultKind
-from pybpftime.helpers.declarations import HelperDeclaration, Parameter, ResultRole, Role
+from pybpftime.helpers.declarations import GPL_COMPATIBLE, HelperDeclaration, Parameter, ResultRole, Role
 from pybpftime.helpers.registry import Function, HelperTable
 from pybpftime.isa.encoding import MASK64
 from pybpftime.machine import Machine, Memory, RegionKind, Strictness
@@ -37,9 +37,6 @@ if TYPE_CHECKING:  # a program without maps runs without loading them
 
 MAX_SIZE = 1 << 29  # BPF_MAX_VAR_SIZ: the verifier refuses a size that might reach it
 UNLOCK = "bpf_spin_unlock"
-GPL_COMPATIBLE = frozenset(  # license_is_gpl_compatible
-    {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
-)
 
 Convert = Callable[[], object]
 """Turns one argument register into a value for the implementation."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pybpftime.helpers.declarations.declaration import (
     FIRST_USER_ID,
+    GPL_COMPATIBLE,
     HelperDeclaration,
     Parameter,
     Variant,
@@ -37,6 +38,7 @@ __all__ = [
     "DECLARATIONS",
     "FAMILIES",
     "FIRST_USER_ID",
+    "GPL_COMPATIBLE",
     "KNOWN",
     "ArgumentKind",
     "CallbackArgument",

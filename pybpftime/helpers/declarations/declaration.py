@@ -15,6 +15,10 @@ from pybpftime.maps.kinds import Operation
 from pybpftime.uapi import AttachType, ProgramType
 
 MAX_PARAMETERS = 5
+GPL_COMPATIBLE = frozenset(  # license_is_gpl_compatible
+    {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+)
+"""Licenses of programs that may call helpers with `gpl_only`."""
 FIRST_USER_ID = 0x10000
 """Linux will hardly come to these: helpers of users have ids from here on."""
 
