@@ -94,7 +94,9 @@ PYTHON = [block for language, block in BLOCKS if language == "python"]
 @pytest.mark.parametrize("block", [block for block in PYTHON if "def test_" not in block])
 def test_python_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    names = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), names)
+    assert "pybpftime" in names, "the block used the library, and its own assertions held"
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if "def test_" in block])

@@ -14,7 +14,7 @@ from pybpftime.isa import TABLE, Instruction, decode_program, encode_program
 from pybpftime.maps.spec import KernelPointer, MapSpec
 from pybpftime.program.spec import Extern, MapReference, ProgramSpec, Trap
 from pybpftime.uapi import AttachType, MapType, ProgramType
-from pybpftime.verifier import Report, verify
+from pybpftime.verifier import Report, Verdict, verify
 
 OPCODES = sorted({row.opcode for row in TABLE if row.opcode != 0x18})
 OFFSETS = st.sampled_from([0, 1, -1, 2, -2, 4, -4, 8, -8, 16, -16, -512, -513, 0x7FFF, -0x8000])
@@ -53,7 +53,8 @@ def test_any_instructions_are_judged(
         decoded = decode_program(code)
     except InputError:
         return
-    judged(replace(begun, instructions=decoded, type=type, attach_type=attach_type), dict(MAPS))
+    report = judged(replace(begun, instructions=decoded, type=type, attach_type=attach_type), dict(MAPS))
+    assert report.verdict in Verdict
 
 
 @settings(max_examples=150, deadline=None)
@@ -61,7 +62,7 @@ def test_any_instructions_are_judged(
 def test_any_maps_are_judged(spec: MapSpec, reference: str, helper: str, type: ProgramType) -> None:
     text = f"*(u64 *)(r10 - 8) = 0\n r2 = r10\n r2 += -8\n r3 = r2\n r4 = 0\n r5 = 0\n r1 = {reference}[array]\n"
     text += f"call {helper}\n if r0 == 0 goto out\n r0 = *(u64 *)(r0 + 8)\n out: r0 = 0\n exit"
-    judged(replace(program(text), type=type), {"array": spec})
+    assert judged(replace(program(text), type=type), {"array": spec}).verdict in Verdict
 
 
 def test_what_a_program_refers_to_may_be_missing() -> None:
