@@ -280,6 +280,9 @@ class TcAction(IntEnum):
 OBJECT_NAME_LENGTH = 16
 """BPF_OBJ_NAME_LEN: bytes of a program or map name, the terminating zero among them."""
 
+MAX_ERRNO = 4095
+"""Negative results from here on to -1 are error numbers, and no addresses (include/linux/err.h)."""
+
 PAGE_SIZE = 4096
 """Bytes of a page of memory, as on x86-64: what Linux counts ring buffers in, whatever this host has."""
 

@@ -13,7 +13,7 @@ from pybpftime.verifier import arena, arguments, callbacks, functions, results, 
 from pybpftime.verifier.access import written
 from pybpftime.verifier.arguments import Argument
 from pybpftime.verifier.obligations import Obligation
-from pybpftime.verifier.state import Contents, Fact, FactKind, State, mapped, new_contents, new_packet
+from pybpftime.verifier.state import CLOBBERED, Contents, Fact, FactKind, State, mapped, new_contents, new_packet
 from pybpftime.verifier.subject import Subject
 from pybpftime.verifier.values import (
     InputKind,
@@ -27,7 +27,6 @@ from pybpftime.verifier.values import (
 )
 
 _K = RegionKind
-CLOBBERED = (None,) * 5
 TAIL_CALL = "bpf_tail_call"
 FUNCTION_ADDRESS = "bpf_get_func_ip"
 TRACES_FUNCTIONS = frozenset(  # has_get_func_ip

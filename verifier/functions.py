@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pybpftime.program.types.returns import LSM_BOOLEAN_HOOKS
 from pybpftime.uapi import ProgramType
 from pybpftime.verifier.obligations import Between, Obligation, Unsupported
-from pybpftime.verifier.state import Callback, Fact, FactKind, Frame, State, mapped, new_frame
+from pybpftime.verifier.state import CLOBBERED, Callback, Fact, FactKind, Frame, State, mapped, new_frame
 from pybpftime.verifier.subject import Subject
 from pybpftime.verifier.values import InputKind, Pointer, RegionKind, Scalar, Value, rely, unknown
 
@@ -120,7 +120,7 @@ def leave(subject: Subject, state: State) -> list[State]:
     if isinstance(result, Scalar):
         result.copied = True
     caller = state.frame
-    return [state.with_frame(caller._replace(registers=(result, *(None,) * 5, *caller.registers[6:])), frame.return_pc)]
+    return [state.with_frame(caller._replace(registers=(result, *CLOBBERED, *caller.registers[6:])), frame.return_pc)]
 
 
 def _without_stack(state: State, frame: Frame) -> State:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from pybpftime.verifier import domain
 from pybpftime.verifier.obligations import Obligation
-from pybpftime.verifier.state import State
+from pybpftime.verifier.state import CLOBBERED, State
 from pybpftime.verifier.subject import Subject
 from pybpftime.verifier.values import Input, InputKind, Pointer, RegionKind, Scalar
-
-CLOBBERED = (None,) * 5  # r1 to r5
 
 
 def requires(subject: Subject, state: State) -> Iterator[Obligation]:

@@ -50,7 +50,7 @@ def bare(node: ast.AST) -> str:
     for inner in ast.walk(node):
         body = getattr(inner, "body", None)
         if isinstance(body, list):
-            inner.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]
+            inner.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]  # a node with a body
     return ast.dump(node)
 
 

@@ -68,7 +68,7 @@ class Setting:
         """A function of the domain, without the memory around it."""
         module, _, member = name.partition(".")
         function = getattr(self.source.module(module), member)
-        return getattr(function, "__wrapped__", function)  # type: ignore[no-any-return]
+        return getattr(function, "__wrapped__", function)  # type: ignore[no-any-return]  # a function of the domain
 
     def _promised(self, contract: Contract) -> Callable[..., Any]:
         """A function that gives any result that the contract allows."""
@@ -118,10 +118,10 @@ class Setting:
         return self.unsigned(w), self.unsigned(w), self.signed(w), self.signed(w)
 
     def word(self, w: Width) -> Word:
-        return Word(self.unsigned(w), self.unsigned(w), *self.intervals(w))  # type: ignore[arg-type]
+        return Word(self.unsigned(w), self.unsigned(w), *self.intervals(w))  # type: ignore[arg-type]  # symbols stand for integers
 
     def range(self) -> Range:
-        return Range(*self.word(self.w), *self.intervals(self.h))  # type: ignore[arg-type]
+        return Range(*self.word(self.w), *self.intervals(self.h))  # type: ignore[arg-type]  # symbols stand for integers
 
     # Views
 

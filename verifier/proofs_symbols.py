@@ -19,7 +19,7 @@ class Truth:
     """A comparison of symbols."""
 
     __slots__ = ("formula", "paths")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # symbols are compared by formula, not kept in sets
 
     def __init__(self, paths: Paths, formula: Formula) -> None:
         self.paths = paths
@@ -45,7 +45,7 @@ class Symbol:
     """
 
     __slots__ = ("high", "low", "paths", "term")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # symbols are compared by formula, not kept in sets
 
     def __init__(self, paths: Paths, term: Term, low: int, high: int) -> None:
         self.paths = paths
@@ -203,14 +203,14 @@ class Symbol:
     def __ge__(self, other: Number) -> Truth | bool:
         return self._other(other) <= self
 
-    def __eq__(self, other: object) -> Truth | bool:  # type: ignore[override]
+    def __eq__(self, other: object) -> Truth | bool:  # type: ignore[override]  # a comparison of symbols is a formula
         assert isinstance(other, (int, Symbol))
         other = self._other(other)
         if self.high < other.low or other.high < self.low:
             return False
         return self._compared(lambda a, b: a == b, other)
 
-    def __ne__(self, other: object) -> Truth | bool:  # type: ignore[override]
+    def __ne__(self, other: object) -> Truth | bool:  # type: ignore[override]  # a comparison of symbols is a formula
         assert isinstance(other, (int, Symbol))
         other = self._other(other)
         if self.high < other.low or other.high < self.low:

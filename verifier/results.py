@@ -6,7 +6,7 @@ from pybpftime.helpers.declarations import HelperDeclaration, ResultRole, Role
 from pybpftime.maps.kinds import LINUX_MAP_KINDS, Found, Operation
 from pybpftime.maps.spec import MapSpec
 from pybpftime.program.types.layouts import SOCK, SOCK_COMMON, TCP_SOCK, XDP_SOCK
-from pybpftime.uapi import MapFlag, MapType
+from pybpftime.uapi import MAX_ERRNO, MapFlag, MapType
 from pybpftime.verifier import arguments, domain, objects
 from pybpftime.verifier.arguments import Argument
 from pybpftime.verifier.obligations import Unsupported
@@ -15,7 +15,6 @@ from pybpftime.verifier.subject import Subject
 from pybpftime.verifier.values import Input, InputKind, Pointer, Region, RegionKind, Scalar, Value, rely
 
 _K = RegionKind
-MAX_ERRNO = 4095
 SIZE_OR_ERROR = frozenset(
     {
         *("bpf_get_stack", "bpf_get_task_stack", "bpf_probe_read_str"),

@@ -13,6 +13,8 @@ from pybpftime.verifier.values import Input, InputKind, Pointer, Region, RegionK
 
 FRAME_POINTER = 10
 STACK_SIZE = 512
+CLOBBERED = (None,) * 5
+"""r1 to r5 behind a call."""
 
 
 class Callback(NamedTuple):

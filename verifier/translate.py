@@ -81,10 +81,10 @@ class Translation:
         if not inputs or any(one.root not in self._terms for one in inputs):
             return self._leaf(node)
         row = node.origin
-        assert isinstance(row, Row)
+        assert isinstance(row, Row) and row.compute is not None
         algebra = ALGEBRAS[row.width]
         values = [algebra.narrow(self._terms[one.root]) for one in inputs]
-        return algebra.widen(row.compute(algebra, *values))  # type: ignore[misc]
+        return algebra.widen(row.compute(algebra, *values))
 
     def _leaf(self, node: Scalar) -> Term:
         first = self.places.setdefault(place(node), node)
@@ -124,15 +124,16 @@ class Translation:
 
     def fact(self, fact: Fact) -> Formula | None:
         """What a fact says, None where that cannot be said in terms."""
-        if fact.kind is not FactKind.COMPARISON or fact.row is None or fact.left is None or fact.right is None:
+        if fact.kind is not FactKind.COMPARISON or fact.left is None or fact.right is None:
             return None
+        assert fact.row is not None and fact.row.compute is not None
         sides = []
         for value in (fact.left, fact.right):
             if isinstance(value, Pointer) and value.nullable:
                 return None
             sides.append(self.term(value) if isinstance(value, Scalar) else self.address(value))
         algebra = ALGEBRAS[fact.row.width]
-        outcome = fact.row.compute(algebra, *(algebra.narrow(side) for side in sides))  # type: ignore[misc]
+        outcome = fact.row.compute(algebra, *(algebra.narrow(side) for side in sides))
         return outcome if fact.holds else negation(outcome)
 
     def claim(self, claim: Claim) -> Formula:

@@ -28,10 +28,10 @@ from pybpftime.helpers.reading import (
     read_user_string,
 )
 from pybpftime.machine import Machine
+from pybpftime.uapi import MAX_ERRNO
 
 MAX_ARGUMENTS = 12  # MAX_BPRINTF_VARARGS
 ARGUMENT_SPACE = 512  # MAX_BPRINTF_BIN_ARGS: bytes for all arguments, strings copied
-MAX_ERRNO = 4095
 
 LEFT, PLUS, SPACE, ZERO = b"-"[0], b"+"[0], b" "[0], b"0"[0]
 _FLAGS = frozenset({LEFT, PLUS, SPACE, ZERO})

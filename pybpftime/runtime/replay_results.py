@@ -17,8 +17,7 @@ from pybpftime.helpers.marshal import Span
 from pybpftime.helpers.registry import Function
 from pybpftime.isa.encoding import MASK64, sign_extend
 from pybpftime.machine import Machine
-
-MAX_ERRNO = 4095
+from pybpftime.uapi import MAX_ERRNO
 
 SOURCES: Mapping[str, int] = {
     **dict.fromkeys(

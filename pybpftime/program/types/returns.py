@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pybpftime.isa.encoding import sign_extend
-from pybpftime.uapi import AttachType, TcAction, XdpAction
+from pybpftime.uapi import MAX_ERRNO, AttachType, TcAction, XdpAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ def _tc_name(value: int) -> str | None:
 _TC_NAMES = {action.value: action.name for action in TcAction}
 
 _BINARY = range(2)
-MAX_ERRNO = 4095
 
 UNCHECKED = ReturnConvention()
 NUMBER = ReturnConvention(bits=64)
