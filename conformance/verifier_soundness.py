@@ -143,7 +143,7 @@ class StateCheck(Observer):
         functions = [
             Running(
                 frame.entry,
-                frame.return_pc,
+                None if frame.rounds is not None else frame.return_pc,
                 (*_UNKNOWN_REGISTERS, *callee.saved) if callee is not None else machine.registers,
                 frame.stack.data,
             )

@@ -7,50 +7,85 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
 from pybpftime.errors import Fault, InputError, InternalError, LimitExceeded
 from pybpftime.helpers.declarations import HelperDeclaration, ResultRole
 from pybpftime.isa.encoding import MASK64
-from pybpftime.machine import Machine, TailCall
+from pybpftime.machine import Machine, Rounds, TailCall
 from pybpftime.maps import MapError
 
 ALLOWED = (MapError, Fault, LimitExceeded, TailCall, InternalError)
-"""What passes: how a helper ends a run or refuses, what a callback that it called did, and bugs of ours."""
+"""What passes: how a helper ends a run or refuses, and bugs of ours."""
 
 LEAST_RESULT = -(1 << 63)
 MOST_TEXT = 200
 
 
-def guarded(declaration: HelperDeclaration, function: Callable[..., Any]) -> Callable[..., int | None]:
+def guarded(declaration: HelperDeclaration, function: Callable[..., Any]) -> Callable[..., int | Rounds | None]:
     """`function`, but an InputError with file and line of its code when it fails or returns what r0 cannot hold.
 
-    A result is a number that fits 64 bits, signed or unsigned; that of a helper of kind Void is not looked at.
+    A result is a number that fits 64 bits, signed or unsigned; that of a helper of kind Void is not looked at.  The
+    same goes for the Rounds of a helper that calls back.
     """
-    name, void = declaration.name, declaration.returns.role is ResultRole.VOID
+    user = _UserCode(declaration, function)
 
     @functools.wraps(function)
-    def guard(machine: Machine, *arguments: Any) -> int | None:
+    def guard(machine: Machine, *arguments: Any) -> int | Rounds | None:
+        result = user.call(lambda: function(machine, *arguments))
+        return _GuardedRounds(result, user) if isinstance(result, Rounds) else user.checked(result)
+
+    return guard
+
+
+@dataclass(frozen=True, slots=True)
+class _UserCode:
+    """The implementation of a helper that is not ours."""
+
+    declaration: HelperDeclaration
+    function: Callable[..., Any]
+
+    def call(self, action: Callable[[], Any]) -> Any:
+        """What `action` gives; it runs code of the implementation."""
         try:
-            result = function(machine, *arguments)
+            return action()
         except ALLOWED:
             raise
         except (Exception, SystemExit) as error:
-            if isinstance(error, RecursionError) and len(machine.frames) > 1:
-                reason = f"helper {name} and its callbacks are nested deeper than the host's stack allows"
-                raise LimitExceeded(reason, limit="depth") from None
-            file, line = _place(function, error)
-            raise InputError(f"helper {name} fails: {_told(error)}", file=file, line=line) from error
-        if void:
+            file, line = _place(self.function, error)
+            raise InputError(f"helper {self.declaration.name} fails: {_told(error)}", file=file, line=line) from error
+
+    def checked(self, result: object) -> int | None:
+        """A result that r0 can hold."""
+        if self.declaration.returns.role is ResultRole.VOID:
             return None
         if isinstance(result, int) and LEAST_RESULT <= result <= MASK64:
             return result
-        file, line = _place(function)
-        raise InputError(f"helper {name} returned {_shown(result)}", file=file, line=line)
+        file, line = _place(self.function)
+        raise InputError(f"helper {self.declaration.name} returned {_shown(result)}", file=file, line=line)
 
-    return guard
+
+class _GuardedRounds(Rounds):
+    """Rounds whose methods are the user's code."""
+
+    def __init__(self, rounds: Rounds, user: _UserCode) -> None:
+        super().__init__(rounds.callback)
+        self.rounds = rounds
+        self.user = user
+
+    def arguments(self, machine: Machine) -> Sequence[int] | None:
+        arguments: Sequence[int] | None = self.user.call(lambda: self.rounds.arguments(machine))
+        return arguments
+
+    def returned(self, machine: Machine, value: int) -> None:
+        self.user.call(lambda: self.rounds.returned(machine, value))
+
+    @property
+    def result(self) -> int:
+        return self.user.checked(self.user.call(lambda: self.rounds.result)) or 0
 
 
 def _place(function: Callable[..., Any], error: BaseException | None = None) -> tuple[str | None, int | None]:

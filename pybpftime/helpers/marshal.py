@@ -19,15 +19,16 @@ and None for NULL where the kind accepts it.  What the kernel's verifier would h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.helpers.declarations import GPL_COMPATIBLE, HelperDeclaration, Parameter, ResultRole, Role
 from pybpftime.helpers.registry import Function, HelperTable
 from pybpftime.isa.encoding import MASK64
-from pybpftime.machine import Machine, Memory, RegionKind, Strictness
+from pybpftime.machine import Machine, Memory, RegionKind, Rounds, Strictness
 from pybpftime.machine.memory import OFFSET_MASK, count
 from pybpftime.maps import MapError, illegal
 from pybpftime.uapi import ProgramType
@@ -99,9 +100,10 @@ def why_not_callable(
 
 def bind(
     helper_id: int, table: HelperTable, machine: Machine, program_type: ProgramType, *, license: str = "GPL"
-) -> Callable[[], None]:
+) -> Callable[[], Rounds | None]:
     """The closure that calls helper `helper_id` with the machine's registers and stores its result.
 
+    It returns the Rounds of a helper that calls back: their `conclude` stores the result when they are over.
     Never raises: a call that cannot be served gives a closure that faults with the reason (`why_not_callable`).
     """
     fault = why_not_callable(helper_id, table, program_type, license, machine.strictness)
@@ -113,8 +115,8 @@ def bind(
     return _CallSite(helper.declaration, machine).closure(helper.function)
 
 
-def _fault(kind: FaultKind, reason: str) -> Callable[[], None]:
-    def fail() -> None:
+def _fault(kind: FaultKind, reason: str) -> Callable[[], Rounds | None]:
+    def fail() -> Rounds | None:
         raise Fault(kind, reason)
 
     return fail
@@ -131,7 +133,7 @@ class _CallSite:
         self.map: Map | None = None
         self.map_address = 0
 
-    def closure(self, function: Function) -> Callable[[], None]:
+    def closure(self, function: Function) -> Callable[[], Rounds | None]:
         machine, declaration = self.machine, self.declaration
         registers, name = machine.registers, declaration.name
         invoke = _invocation(function, machine, self.converters())
@@ -144,24 +146,30 @@ class _CallSite:
         acquires, references = declaration.returns.acquires, machine.references
         released = [number for number, one in enumerate(declaration.parameters, start=1) if one.kind.releases]
 
-        def call() -> None:
+        def call() -> Rounds | None:
             if machine.held_lock is not None and not may_hold_lock:
                 raise Fault(FaultKind.HELPER, f"{name} is called while a spin lock is held")
-            observers = machine.observers
-            raw = [value or 0 for value in registers[1 : count + 1]] if observers else []
+            raw = [value or 0 for value in registers[1 : count + 1]] if machine.observers else []
             try:
                 result = invoke()
             except MapError as error:
                 result = -error.errno
             for number in released:
                 references.pop(registers[number] or 0, None)
+            if isinstance(result, Rounds):
+                result.conclude = partial(conclude, raw)
+                return result
+            conclude(raw, result)
+            return None
+
+        def conclude(raw: Sequence[int], result: int | None) -> None:
             if acquires and result:
                 references[result & MASK64] = name
             if changes_packet:
                 machine.context.invalidate()
             registers[0] = unset if void or result is None else result & MASK64
             registers[1:6] = all_unset
-            for observer in observers:
+            for observer in machine.observers:
                 observer.helper_called(machine, name, raw, registers[0] or 0)
 
         return call
@@ -176,7 +184,7 @@ class _CallSite:
         return converters
 
 
-def _invocation(function: Function, machine: Machine, converters: list[Convert]) -> Callable[[], int | None]:
+def _invocation(function: Function, machine: Machine, converters: list[Convert]) -> Callable[[], int | Rounds | None]:
     """The call of an implementation with its arguments, unrolled: most helpers have no more than three."""
     match converters:
         case []:

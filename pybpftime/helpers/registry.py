@@ -24,6 +24,7 @@ from typing import Any
 from pybpftime.errors import InputError
 from pybpftime.helpers.declarations import FIRST_USER_ID, HelperDeclaration, declarations_of
 from pybpftime.helpers.guard import guarded
+from pybpftime.machine import Rounds
 
 MAX_MODULE = 4 << 20
 """The largest file with helpers that is read, in bytes."""
@@ -32,7 +33,7 @@ FIRST_EXTERN_ID = 0x4000_0000
 
 ENTRY_POINTS = "pybpftime.helpers"
 
-Function = Callable[..., int | None]
+Function = Callable[..., int | Rounds | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Implementation:
     name: str
     function: Function
 
-    def __call__(self, *arguments: Any) -> int | None:
+    def __call__(self, *arguments: Any) -> int | Rounds | None:
         return self.function(*arguments)
 
 

@@ -4,6 +4,7 @@ from pybpftime.machine.environment import Environment, HostEnvironment
 from pybpftime.machine.machine import Code, Effects, Limits, Machine, TailCall
 from pybpftime.machine.memory import Memory, Region, RegionKind
 from pybpftime.machine.observer import Observer
+from pybpftime.machine.rounds import Rounds
 from pybpftime.machine.stack import Frame
 from pybpftime.machine.strictness import LENIENT, LEVELS, LINUX, STRICT, Strictness
 
@@ -23,6 +24,7 @@ __all__ = [
     "Observer",
     "Region",
     "RegionKind",
+    "Rounds",
     "Strictness",
     "TailCall",
 ]

@@ -1,7 +1,7 @@
 """The machine: what an instruction or a helper can read and change, and nothing else.
 
 Registers, frames, memory and environment of one thread of execution.  The machine has no loop: an engine
-drives it, and lends it `call` so that helpers can call back into BPF code.
+drives it.  Together with the pc this is all the state of a run; nothing of it is in the host's stack.
 
 Invariants:
 * registers hold integers in [0, 2**64), or None for "never written" where the level makes that a fault;
@@ -12,7 +12,7 @@ Invariants:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -23,6 +23,7 @@ from pybpftime.machine.environment import Environment
 from pybpftime.machine.memory import Memory, Region, RegionKind, count
 from pybpftime.machine.observer import Observer
 from pybpftime.machine.pointers import NarrowPointerAlgebra, PointerAlgebra, TrackingMemory
+from pybpftime.machine.rounds import Rounds
 from pybpftime.machine.stack import MAPPED_FRAMES, Frame, Stack
 from pybpftime.machine.strictness import LINUX, Strictness
 
@@ -119,7 +120,6 @@ class Machine:
         self.references: dict[int, str] = {}  # what helpers gave and want back: address to helper
         self.loop_budget = self.limits.loops
         self.observers: tuple[Observer, ...] = ()
-        self.call: Callable[[int, Sequence[int]], int] = _no_engine
 
     def algebra(self, width: int) -> IntAlgebra:
         """The algebra to compute in: plain integers, or at the strict level integers that know pointers."""
@@ -149,8 +149,8 @@ class Machine:
         for register, argument in enumerate(arguments, 1):
             self.registers[register] = argument & MASK64
 
-    def push_frame(self, entry: int, return_pc: int | None) -> None:
-        """Enter a function: save r6 to r10, give it its own stack.
+    def push_frame(self, entry: int, return_pc: int | None, rounds: Rounds | None = None) -> None:
+        """Enter a function: save r6 to r10, give it its own stack.  `rounds` when a helper calls it.
 
         LimitExceeded beyond `limits.max_depth` frames of one program: Linux counts afresh behind a tail call.
         """
@@ -161,7 +161,7 @@ class Machine:
             raise LimitExceeded(reason, limit="depth", amount=self.limits.max_depth)
         registers = self.registers
         stack = self.stack.open(depth)
-        self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack, base))
+        self.frames.append(Frame(entry, return_pc, tuple(registers[6:]), stack, base, rounds))
         registers[6:10] = [self.unset] * 4
         registers[10] = stack.base + self.stack.frame_size
 
@@ -238,7 +238,3 @@ def new_memory(strictness: Strictness) -> Memory:
     """An empty address space with the rules of a level."""
     kind = TrackingMemory if strictness.tracked_pointers else Memory
     return kind(aligned_atomics=strictness.unaligned_atomic)
-
-
-def _no_engine(address: int, arguments: Sequence[int]) -> int:
-    raise InternalError(f"no engine is running that could call {address:#x}")

@@ -32,7 +32,8 @@ class Observer:
     def helper_called(self, machine: Machine, name: str, arguments: Sequence[int], result: int) -> None:
         """A helper returned, which one that goes on in another program (a tail call) does not.
 
-        `arguments` are the registers as the program set them.
+        `arguments` are the registers as the program set them.  One that calls back
+        returns when its last callback exits.
         """
 
     def finished(self, machine: Machine, error: BpfError | None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.machine.memory import Memory, Region, RegionKind, count
+from pybpftime.machine.rounds import Rounds
 from pybpftime.machine.strictness import Strictness
 
 MAPPED_FRAMES = 8  # how many a machine maps at once; those beyond are mapped when they are opened
@@ -19,9 +20,10 @@ MAPPED_FRAMES = 8  # how many a machine maps at once; those beyond are mapped wh
 class Frame:
     """One active function call.
 
-    `return_pc` is where the caller goes on, None when the caller is not BPF code (the start of a run, a
-    callback); `saved` holds the caller's r6 to r10; `stack` is this function's memory; `entry` its first pc.
-    `base` is the number of frames below the one in which this function's program was entered.
+    `return_pc` is where the caller goes on, None for the function that the run began with; `saved` holds the
+    caller's r6 to r10; `stack` is this function's memory; `entry` its first pc.  `base` is the number of frames below
+    the one in which this function's program was entered.  `rounds` are those of the helper that called the function:
+    the caller goes on when there are no more; None where a program called it.
     """
 
     entry: int
@@ -29,6 +31,7 @@ class Frame:
     saved: tuple[int | None, ...]
     stack: Region
     base: int = 0
+    rounds: Rounds | None = None
 
 
 class StackRegion(Region):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Map, Value, map_type
+from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Cursor, Map, Value, map_type
 from pybpftime.maps.spec import MapSpec
 from pybpftime.uapi import Errno, MapType
 
@@ -67,11 +67,15 @@ class ArrayMap(IndexedMap):
     def delete_element(self, key: bytes) -> None:
         raise self.error(Errno.EINVAL, "an element of an array cannot be deleted")
 
-    def for_each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
+    def first_cursor(self) -> Cursor:
+        return 0, 0
+
+    def element_at(self, cursor: Cursor, cpu: int = 0) -> tuple[bytes, int, Cursor] | None:
+        index, _ = cursor
+        if index == self.max_entries:
+            return None
         within = cpu * self.layout.value_stride if self.kind.per_cpu else 0
-        first = self._base + self._first + within
-        for index in range(self.max_entries):
-            yield index.to_bytes(4, "little"), first + index * self._stride
+        return index.to_bytes(4, "little"), self._base + self._first + within + index * self._stride, (index + 1, 0)
 
     def _lookup(self, key: bytes) -> Value:
         return self.read_value(self._first + self.existing_index(key, Errno.ENOENT) * self._stride)

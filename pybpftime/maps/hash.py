@@ -15,7 +15,7 @@ from typing import cast
 
 from pybpftime.maps.hashing import hasher
 from pybpftime.maps.layout import FREE, LIVE, SLOT_FIELDS
-from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Map, Value, map_type
+from pybpftime.maps.map import EXIST, LOCK, NOEXIST, Cursor, Map, Value, map_type
 from pybpftime.maps.slab import FREE_HEAD, LIVE_COUNT, SPARE, USED_SLOTS
 from pybpftime.maps.spec import MapSpec
 from pybpftime.uapi import Errno, MapFlag, MapType
@@ -168,17 +168,21 @@ class HashTable(SlottedMap):
     def delete_element(self, key: bytes) -> None:
         self.unlink_element(self.existing(key))
 
-    def for_each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
-        # The next element is looked up before the current one is handed out (hlist_nulls_for_each_entry_safe).
-        cpu = cpu if self.kind.per_cpu else 0
-        bucket = self.occupied_bucket(0)
-        while bucket < self.layout.bucket_count:
-            link = self._words[self._buckets + bucket]
-            while link:
-                following = self._words[self.at(link) + CHAIN]
-                yield self.key_of(link), self._base + self.value_offset(link, cpu)
-                link = following
+    def first_cursor(self) -> Cursor:
+        """A cursor is a bucket, and in it the link that is next; 0 behind its last."""
+        return -1, 0
+
+    def element_at(self, cursor: Cursor, cpu: int = 0) -> tuple[bytes, int, Cursor] | None:
+        # The cursor names the element after the one handed out before (hlist_nulls_for_each_entry_safe).
+        bucket, link = cursor
+        if not link:
             bucket = self.occupied_bucket(bucket + 1)
+            if bucket == self.layout.bucket_count:
+                return None
+            link = self._words[self._buckets + bucket]
+        following = self._words[self.at(link) + CHAIN]
+        cpu = cpu if self.kind.per_cpu else 0
+        return self.key_of(link), self._base + self.value_offset(link, cpu), (bucket, following)
 
     def _next_key(self, key: bytes | None) -> bytes:
         link = 0 if key is None else self.find(key)

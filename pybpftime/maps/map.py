@@ -27,6 +27,8 @@ EXIST = UpdateFlag.BPF_EXIST.value
 NOEXIST = UpdateFlag.BPF_NOEXIST.value
 LOCK = UpdateFlag.BPF_F_LOCK.value
 
+Cursor = tuple[int, int]
+"""A place in an iteration over a map; what the numbers are is up to the map."""
 Value = bytes | tuple[bytes, ...]
 """What `lookup` returns: the value, or for a map with a value per cpu one of them for each cpu."""
 
@@ -129,13 +131,26 @@ class Map:
         """bpf_map_delete_elem."""
         raise self.unsupported("delete")
 
-    def for_each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
-        """bpf_for_each_map_elem: keys with the addresses of their values on `cpu`.
+    def first_cursor(self) -> Cursor:
+        """Where an iteration over the elements begins."""
+        raise self.unsupported("iteration")
 
-        The map may change meanwhile, with what follows from that in Linux: an element that was next when it was
-        deleted is still visited.
+    def element_at(self, cursor: Cursor, cpu: int = 0) -> tuple[bytes, int, Cursor] | None:
+        """bpf_for_each_map_elem: the element at a cursor: its key, the address of its value on `cpu`, the next cursor.
+
+        None when there are no more.  The map may change meanwhile, with what follows from that in Linux: an element
+        that was next when it was deleted is still visited.
         """
         raise self.unsupported("iteration")
+
+    def for_each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
+        """All elements, from the first cursor to the last: keys with the addresses of their values on `cpu`."""
+        return self._elements(self.first_cursor(), cpu)
+
+    def _elements(self, cursor: Cursor, cpu: int) -> Iterator[tuple[bytes, int]]:
+        while (found := self.element_at(cursor, cpu)) is not None:
+            key, address, cursor = found
+            yield key, address
 
     def values_address(self, offset: int) -> int:
         """BPF_PSEUDO_MAP_VALUE: the address of byte `offset` of the value of a map of one element."""

@@ -16,7 +16,7 @@ from pybpftime.helpers.declarations import HelperDeclaration
 from pybpftime.helpers.marshal import Span
 from pybpftime.helpers.registry import Function
 from pybpftime.isa.encoding import MASK64, sign_extend
-from pybpftime.machine import Machine
+from pybpftime.machine import Machine, Rounds
 from pybpftime.uapi import MAX_ERRNO
 
 SOURCES: Mapping[str, int] = {
@@ -106,7 +106,7 @@ class Demands:
         if name not in SOURCES and name not in READERS and name not in FALLIBLE:
             return function
 
-        def answer(machine: Machine, *arguments: Any) -> int | None:
+        def answer(machine: Machine, *arguments: Any) -> int | Rounds | None:
             slot = self._slot()
             result: int | None = _next(self._results, slot)
             content: bytes | None = _next(self._written, slot)

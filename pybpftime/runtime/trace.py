@@ -16,8 +16,9 @@ class TraceStep:
     """One executed instruction.
 
     `depth` is the number of frames below this one; `changes` the registers that it changed with their new values,
-    None for one that is no longer set; `call` the helper that it called; `source` the source line where it
-    differs from that of the step before; `pointers` what changed registers that hold addresses point to (`packet+14`).
+    None for one that is no longer set; `call` the helper that was done at this step (for one that calls back, at the
+    exit of its last callback); `source` the source line where it differs from that of the step before; `pointers` what
+    changed registers that hold addresses point to (`packet+14`).
     """
 
     program: str
@@ -60,16 +61,12 @@ class Tracer(Observer):
         self._source = None
 
     def before(self, machine: Machine, pc: int) -> None:
-        if self._pc is not None:  # a callback: the instruction that called the helper is not over yet
-            self._step(machine)
         self._pc = pc
         self._depth = len(machine.frames) - 1
         self._registers = machine.registers.copy()
         self._call = None
 
     def after(self, machine: Machine, pc: int, next_pc: int) -> None:
-        if self._pc is None:
-            return
         self._step(machine)
         self._pc = None
 

@@ -13,7 +13,7 @@ from pybpftime.helpers.declarations.kinds import Anything, Integer, Mem, Size, U
 from pybpftime.isa import Immediate, Program, lookup
 from pybpftime.isa.assembler import assemble
 from pybpftime.isa.encoding import MASK64
-from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Strictness
+from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Rounds, Strictness
 from pybpftime.maps import Map, MapSpec, ProgramArray, create_map
 from pybpftime.program.contexts.memory import MemoryContext
 from pybpftime.program.loaded import LoadedProgram
@@ -41,7 +41,28 @@ def writer(memory: UninitMem, size: Size) -> Integer:
     """Fills the memory with 7."""
 
 
-OnProbe = Callable[[Machine, int, int], int | None]
+class Calls(Rounds):
+    """Calls of a function with the arguments of each round; the result is the sum of what they return."""
+
+    def __init__(self, function: int, *rounds: Sequence[int]) -> None:
+        super().__init__(function)
+        self.rounds = rounds
+        self.count = 0
+        self.sum = 0
+
+    def arguments(self, machine: Machine) -> Sequence[int] | None:
+        return self.rounds[self.count] if self.count < len(self.rounds) else None
+
+    def returned(self, machine: Machine, value: int) -> None:
+        self.count += 1
+        self.sum += value
+
+    @property
+    def result(self) -> int:
+        return self.sum
+
+
+OnProbe = Callable[[Machine, int, int], int | Rounds | None]
 
 
 def helper_table(on_probe: OnProbe | None = None) -> HelperTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from engines.engine_support import Rig, rig
+from engines.engine_support import Calls, Rig, rig
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,9 +25,9 @@ FUNCTION = "call f\nexit\nf: r0 = 1\nexit"
 TAIL_CALL = "r2 = map_by_fd(0)\nr3 = 0\ncall bpf_tail_call\nr0 = 77\nexit"
 
 
-def thrice(machine: Machine, function: int, argument: int) -> int:
+def thrice(machine: Machine, function: int, argument: int) -> Calls:
     """Three calls back."""
-    return sum(machine.call(function, [argument]) for _ in range(3))
+    return Calls(function, *[[argument]] * 3)
 
 
 CASES = {

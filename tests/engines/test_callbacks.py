@@ -1,19 +1,19 @@
-"""Helpers that call back into the program: `machine.call`."""
+"""Helpers that call back into the program: `Rounds`."""
 
 from __future__ import annotations
 
 import pytest
-from engines.engine_support import rig
+from engines.engine_support import Calls, rig
 
 from pybpftime.errors import Fault, FaultKind, InternalError, LimitExceeded
-from pybpftime.machine import LEVELS, STRICT, Machine, Strictness
+from pybpftime.machine import LEVELS, STRICT, Machine, Rounds, Strictness
 
 levels = pytest.mark.parametrize("level", LEVELS.values(), ids=list(LEVELS))
 
 
-def calling_back(machine: Machine, function: int, argument: int) -> int:
+def calling_back(machine: Machine, function: int, argument: int) -> Rounds:
     """`probe` as a helper that calls the function in r1 with r2."""
-    return machine.call(function, [argument])
+    return Calls(function, [argument])
 
 
 @levels
@@ -31,9 +31,9 @@ def test_a_callback_sees_its_arguments_only() -> None:
 
 def test_arguments_of_a_callback_are_numbers_of_64_bits() -> None:
     text = "r1 = code_addr(f)\nr2 = 0\ncall probe\nexit\nf: r0 = r1\nexit"
-    assert rig(text, on_probe=lambda machine, f, _: machine.call(f, [-1])).run().r0 == (1 << 64) - 1
+    assert rig(text, on_probe=lambda machine, f, _: Calls(f, [-1])).run().r0 == (1 << 64) - 1
     with pytest.raises(InternalError, match="6 arguments"):
-        rig(text, on_probe=lambda machine, f, _: machine.call(f, range(6))).run()
+        rig(text, on_probe=lambda machine, f, _: Calls(f, range(6))).run()
 
 
 def test_a_callback_may_use_the_stack_of_its_caller() -> None:
@@ -49,9 +49,9 @@ def test_callbacks_call_functions_and_helpers_that_call_back() -> None:
     text += "g: r1 = code_addr(f)\nr2 = 0\ncall probe\nexit"
     depths: list[int] = []
 
-    def on_probe(machine: Machine, function: int, argument: int) -> int:
+    def on_probe(machine: Machine, function: int, argument: int) -> Rounds:
         depths.append(len(machine.frames))
-        return machine.call(function, [argument])
+        return calling_back(machine, function, argument)
 
     assert rig(text, level=STRICT, on_probe=on_probe).run().r0 == 111
     assert depths == [1, 3]
@@ -66,11 +66,16 @@ def test_callbacks_count_as_frames() -> None:
         assert (caught.value.limit, caught.value.amount, caught.value.pc) == ("depth", 8, 6)
 
 
-def test_callbacks_nested_beyond_the_hosts_stack_are_a_limit_too() -> None:
-    text = "r1 = code_addr(f)\nr2 = r1\ncall probe\nexit\nf: r2 = r1\ncall probe\nexit"
-    with pytest.raises(LimitExceeded, match="deeper than the host's stack") as caught:
-        rig(text, on_probe=calling_back, max_depth=1_000_000, frame_size=16).run()
-    assert caught.value.limit == "depth"
+def test_callbacks_take_none_of_the_hosts_stack() -> None:
+    """main and 99,999 calls of f, each with one less than its caller."""
+    text = "r1 = code_addr(f)\nr2 = 99999\ncall probe\nexit\nf: r2 = r1\nr2 -= 1\nif r2 == 0 goto end\n"
+    text += "r1 = code_addr(f)\ncall probe\nr0 += 1\nexit\nend: r0 = 1\nexit"
+    assert rig(text, on_probe=calling_back, max_depth=100_000, frame_size=16).run().r0 == 99_999
+
+
+def test_a_helper_without_rounds_returns_at_once() -> None:
+    text = "r1 = code_addr(f)\nr2 = 0\ncall probe\nr0 += 1\nexit\nf: r0 = 7\nexit"
+    assert rig(text, on_probe=lambda machine, f, _: Calls(f)).run().r0 == 1
 
 
 def test_a_fault_in_a_callback_says_where_the_callback_stood() -> None:
@@ -85,11 +90,6 @@ def test_a_callback_must_be_a_function() -> None:
     with pytest.raises(Fault, match="not the address of a function") as caught:
         rig("r1 = 3\nr2 = 4\ncall probe\nexit", on_probe=calling_back).run()
     assert (caught.value.kind, caught.value.pc) == (FaultKind.CALL, 2)
-
-
-def test_a_machine_without_a_running_engine_calls_nothing() -> None:
-    with pytest.raises(InternalError, match="no engine is running"):
-        Machine().call(0, [])
 
 
 def test_bpf_loop() -> None:

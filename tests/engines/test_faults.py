@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from engines.engine_support import load, rig
+from engines.engine_support import Calls, load, rig
 
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.errors import Fault, FaultKind, InputError
 from pybpftime.helpers import HelperTable, default_helpers
 from pybpftime.isa import BY_NAME, Form, Instruction
-from pybpftime.machine import LENIENT, LEVELS, STRICT, Machine, Strictness
+from pybpftime.machine import LENIENT, LEVELS, STRICT, Machine, Rounds, Strictness
 from pybpftime.program.contexts.memory import MemoryContext, SyscallContext
 from pybpftime.program.loaded import LoadedProgram
 from pybpftime.program.spec import Extern, MapReference, ProgramSpec, Reference, SourceLine, Trap
@@ -85,9 +85,9 @@ def test_a_line_in_the_callback_of_another_program_is_not_borrowed() -> None:
     """The helper is called at the same slot where the callback faults, and only the caller has lines."""
     text = "r1 = r2\ncall probe\nr0 = 0\nexit"
 
-    def on_probe(machine: Machine, first: int, second: int) -> int:
+    def on_probe(machine: Machine, first: int, second: int) -> Rounds:
         bench.executable._tail_call(callee)  # binds the other program
-        return machine.call(machine.code_address(machine.code[1].start), [1])
+        return Calls(machine.code_address(machine.code[1].start), [1])
 
     bench = rig(text, on_probe=on_probe, lines=LINES, context=SyscallContext(bytes(8)))
     bench.context = MemoryContext(bytes(8))
@@ -167,7 +167,7 @@ def test_gotox_to_other_places_faults(text: str, kind: FaultKind, words: str) ->
 
 
 def test_gotox_does_not_leave_its_program() -> None:
-    def on_probe(machine: Machine, first: int, second: int) -> int:
+    def on_probe(machine: Machine, first: int, second: int) -> Rounds:
         bench.executable._tail_call(other)
         return machine.code[1].region.base
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from engines.engine_support import rig
+from engines.engine_support import Calls, rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.instructions import valid_programs
@@ -90,15 +90,13 @@ def test_a_helper_is_seen_with_arguments_and_result() -> None:
     ]
 
 
-def test_a_callback_is_seen_inside_the_call_of_its_helper() -> None:
+def test_a_callback_follows_the_call_and_the_helper_is_done_when_it_returns() -> None:
     text = "r1 = 7\nr2 = 0\ncall probe\nexit\nf: r0 = r1\nexit"
-    log = events(text, on_probe=lambda machine, first, second: machine.call(machine.code_address(4), [first]))
+    log = events(text, on_probe=lambda machine, first, second: Calls(machine.code_address(4), [first]))
     assert log[5:] == [
-        ("before", 2),
+        ("before", 2), ("after", 2, 4),
         ("before", 4), ("after", 4, 5),
-        ("before", 5),
-        ("helper", "probe", (7, 0), 7),
-        ("after", 2, 3),
+        ("before", 5), ("helper", "probe", (7, 0), 7), ("after", 5, 3),
         ("before", 3),
         ("finished", None),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from engines.engine_support import rig
+from engines.engine_support import Calls, rig
 
 from pybpftime.errors import Fault, FaultKind, InputError
 from pybpftime.machine import LEVELS, LINUX, STRICT, Machine, Region, RegionKind, Strictness
@@ -417,7 +417,7 @@ def test_a_function_may_return_a_pointer_to_its_caller() -> None:
 
 def test_a_pointer_that_a_callback_returns_is_a_fault() -> None:
     text = "r1 = code_addr(f)\nr2 = 0\ncall probe\nexit\nf: r0 = r10\nexit"
-    bench = rig(text, level=STRICT, on_probe=lambda machine, function, argument: machine.call(function, [argument]))
+    bench = rig(text, level=STRICT, on_probe=lambda machine, function, argument: Calls(function, [argument]))
     with pytest.raises(Fault, match="exit returns a pointer") as caught:
         bench.run()
     assert caught.value.pc == 6

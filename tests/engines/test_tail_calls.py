@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.engine_support import helper_table, load, rig
+from engines.engine_support import Calls, helper_table, load, rig
 
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.errors import Fault, FaultKind, InputError, InternalError, LimitExceeded
@@ -90,10 +90,10 @@ def test_a_helper_of_ones_own_may_raise_a_tail_call_and_the_budget_bounds_it() -
 
 
 def test_a_callback_may_tail_call() -> None:
-    def on_probe(machine: Machine, first: int, second: int) -> int:
-        if machine.frames[-1].return_pc is None and len(machine.frames) == 2:
+    def on_probe(machine: Machine, first: int, second: int) -> Calls:
+        if machine.frames[-1].rounds is not None:
             raise TailCall(target)
-        return machine.call(first, [second])
+        return Calls(first, [second])
 
     text = "r1 = code_addr(f)\nr2 = 9\ncall probe\nr0 += 1\nexit\nf: r2 = 0\ncall probe\nexit"
     bench = rig(text, on_probe=on_probe)

@@ -120,7 +120,7 @@ class Callbacks:
         self.memory = caller.machine.memory
         self.keys: list[bytes] = []
         self.results = list(results)
-        caller.machine.call = self.call
+        caller.callback = self.call
 
     def call(self, address: int, arguments: Sequence[int]) -> int:
         assert address == self.function
@@ -183,11 +183,9 @@ def test_keys_are_gone_after_the_iteration_and_cannot_be_written(caller: Caller)
 
     assert call(caller, "bpf_for_each_map_elem", made.address, callbacks.function, 0, 0) == 1
     assert memory.find(callbacks.calls[0][1]) is None
-    caller.machine.call = overwrite
-    regions = len(list(memory))
+    caller.callback = overwrite
     with pytest.raises(Fault, match="key of map counts: it is read-only"):
         call(caller, "bpf_for_each_map_elem", made.address, callbacks.function, 0, 0)
-    assert len(list(memory)) == regions
 
 
 def test_elements_of_this_cpu(caller: Caller) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pybpftime.helpers import HelperTable, bind, default_helpers
@@ -62,6 +62,7 @@ class Caller:
     environment: Environment = field(default_factory=Environment)
     table: HelperTable = field(default_factory=default_helpers)
     program_type: ProgramType = SOCKET_FILTER
+    callback: Callable[[int, Sequence[int]], int] | None = None  # stands for the functions that helpers call
 
     def __post_init__(self) -> None:
         self.machine = Machine(strictness=self.strictness, environment=self.environment)
@@ -100,7 +101,13 @@ class Caller:
         """Call the helper with r1... as given; the result is in the machine's r0."""
         unset: list[int | None] = [None] * (5 - len(registers))
         self.machine.registers[1:6] = [*registers, *unset]
-        bind(self.id_of(name), table or self.table, self.machine, self.program_type)()
+        rounds = bind(self.id_of(name), table or self.table, self.machine, self.program_type)()
+        if rounds is None:
+            return
+        assert self.callback is not None
+        while (arguments := rounds.arguments(self.machine)) is not None:
+            rounds.returned(self.machine, self.callback(rounds.callback, arguments))
+        rounds.conclude(rounds.result)
 
 
 # --- in the kernel ----------------------------------------------------------------------------------------------------

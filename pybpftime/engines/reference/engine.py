@@ -7,18 +7,16 @@ program before, so a tail call is a jump, and a pc names one instruction whateve
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from itertools import repeat
-from operator import length_hint
 from typing import TYPE_CHECKING
 
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context, Outcome
+from pybpftime.engines.reference.execution import Execution, located
 from pybpftime.engines.reference.link import Linker, map_addresses
-from pybpftime.engines.reference.steps import Binder, Exited, Step, enter_function, trap
+from pybpftime.engines.reference.steps import Binder, Step, trap
 from pybpftime.errors import BpfError, Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.helpers import HelperTable, bind
 from pybpftime.isa import validate
-from pybpftime.machine import Code, Machine, TailCall
+from pybpftime.machine import Code, Machine
 from pybpftime.program.loaded import LoadedProgram
 
 if TYPE_CHECKING:
@@ -50,10 +48,9 @@ class ReferenceExecutable:
     def __init__(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> None:
         self.machine = machine
         self._helpers = helpers
-        self._steps: list[Step] = []
+        self.steps: list[Step] = []
+        """The step function of every instruction of the code space, by pc."""
         self._codes: dict[int, Code] = {}
-        self._fuel = repeat(None, 0)
-        self._budget = 0
         if machine.code:
             raise InternalError("a machine runs one executable")
         self._entry = self._add(program).start
@@ -62,19 +59,14 @@ class ReferenceExecutable:
         """Run the program on `context`; see `engines.engine.Executable`."""
         if not 0 <= budget <= sys.maxsize:
             raise InputError(f"a budget is a number of instructions from 0 to {sys.maxsize}, not {budget}")
-        machine = self.machine
-        machine.memory.reset_transient()
-        machine.context = context
-        machine.call = self._call
-        arguments = context.enter(machine)
-        machine.reset(self._entry, arguments)
-        self._budget = budget
-        self._fuel = repeat(None, budget)
+        machine, execution = self.machine, self.begin(context)
         error: BpfError | None = None
         for observer in machine.observers:
-            observer.started(machine, self._entry)
+            observer.started(machine, execution.pc)
         try:
-            self._execute(self._entry)
+            ended = execution.watched(budget) if machine.observers else execution.advance(budget)
+            if not ended:
+                raise out_of_budget(machine, execution.pc, budget)
         except BpfError as failure:
             error = failure
             raise
@@ -83,56 +75,25 @@ class ReferenceExecutable:
                 observer.finished(machine, error)
         r0 = machine.registers[0]
         assert r0 is not None
-        return Outcome(r0, budget - length_hint(self._fuel))
+        return Outcome(r0, execution.executed)
 
-    def _execute(self, pc: int) -> None:
-        """Run from `pc` until the function that was started there returns."""
-        steps, fuel, machine = self._steps, self._fuel, self.machine
-        observers = machine.observers
-        while True:
-            try:
-                if not observers:
-                    for _ in fuel:
-                        pc = steps[pc]()
-                else:
-                    for _ in fuel:
-                        for observer in observers:
-                            observer.before(machine, pc)
-                        next_pc = steps[pc]()
-                        for observer in observers:
-                            observer.after(machine, pc, next_pc)
-                        pc = next_pc
-            except Exited:
-                return
-            except TailCall as call:
-                next_pc = self._tail_call(call.program)
-                for observer in observers:
-                    observer.after(machine, pc, next_pc)
-                pc = next_pc
-            except (Fault, LimitExceeded) as error:
-                raise self._located(error, pc) from None
-            else:
-                reason = f"the instruction budget is used up (budget={self._budget})"
-                raise self._located(LimitExceeded(reason, limit="instructions", amount=self._budget), pc)
-
-    def _call(self, address: int, arguments: Sequence[int]) -> int:
-        """Call the function at `address` from a helper: `machine.call`."""
+    def begin(self, context: Context) -> Execution:
+        """A run on `context` that stands before its first instruction.  One run of a machine at a time."""
         machine = self.machine
-        pc = enter_function(machine, machine.code_pc(address), None)
-        machine.set_arguments(arguments)
-        try:
-            self._execute(pc)
-        except RecursionError:
-            raise LimitExceeded("callbacks are nested deeper than the host's stack allows", limit="depth") from None
-        result = machine.registers[0]
-        assert result is not None
-        return result
+        machine.memory.reset_transient()
+        machine.context = context
+        machine.reset(self._entry, context.enter(machine))
+        return Execution(machine, self.steps, self._tail_call, self._entry)
+
+    def bind(self, program: LoadedProgram) -> Code:
+        """Where `program` is in the code space; bound now if it was not before.  InputError when it cannot be."""
+        return self._codes.get(id(program)) or self._add(program)
 
     def _tail_call(self, program: object) -> int:
         """Go on in `program`, in the frame of the caller: r1 is the context, all else is unset."""
         if not isinstance(program, LoadedProgram):
             raise InternalError(f"a prog array holds {program!r}")
-        code = self._codes.get(id(program)) or self._add(program)
+        code = self.bind(program)
         self.machine.replace_frame(code.start)
         return code.start
 
@@ -161,24 +122,12 @@ class ReferenceExecutable:
             else:
                 steps.append(binder.bind(slot, instruction, row))
         steps.append(trap(Fault(FaultKind.INSTRUCTION, "the program runs past its last instruction")))
-        self._steps += steps
+        self.steps += steps
         self._codes[id(program)] = code
         return code
 
-    def _located(self, error: Fault | LimitExceeded, pc: int) -> Fault | LimitExceeded:
-        """Say in the error where the program stood.  A callback's error says so already."""
-        if error.pc is not None:
-            return error
-        code, slot = self.machine.locate(pc)
-        spec = code.program.spec
-        error.at(program=spec.name, pc=slot)
-        if isinstance(error, Fault):
-            from pybpftime.isa.disassembler import format_instruction  # most runs never need it
 
-            line = spec.line_at(slot)
-            instruction = spec.instructions[slot] if slot < len(spec.instructions) else None
-            error.at(
-                source=None if line is None else str(line),
-                instruction=None if instruction is None else format_instruction(instruction),
-            )
-        return error
+def out_of_budget(machine: Machine, pc: int, budget: int) -> BpfError:
+    """The end of a run that stands at `pc` and may not go on."""
+    reason = f"the instruction budget is used up (budget={budget})"
+    return located(LimitExceeded(reason, limit="instructions", amount=budget), machine, pc)

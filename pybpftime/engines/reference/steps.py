@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 
 from pybpftime.errors import Fault, FaultKind, InternalError
 from pybpftime.isa import Form, Instruction, Row, jump_offset
-from pybpftime.machine import Machine
+from pybpftime.machine import Machine, Rounds
 
 Step = Callable[[], int]
 
 
 class Exited(Exception):  # control flow, not an error
-    """The function that the loop was started for returned."""
+    """The program returned."""
 
 
 class Binder:
@@ -32,7 +32,7 @@ class Binder:
         self,
         machine: Machine,
         base: int,
-        invoke: Callable[[int], Callable[[], None]],
+        invoke: Callable[[int], Callable[[], Rounds | None]],
         immediate: Callable[[int, Instruction, Row], int],
     ) -> None:
         self.machine = machine
@@ -284,13 +284,9 @@ def _immediate(binder: Binder, pc: int, instruction: Instruction, row: Row) -> S
 
 
 def _call_helper(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
-    invoke, next_pc = binder.invoke(instruction.imm), pc + 1
+    machine, invoke, next_pc = binder.machine, binder.invoke(instruction.imm), pc + 1
 
-    def step() -> int:
-        invoke()
-        return next_pc
-
-    return step
+    return lambda: after_call(machine, invoke(), next_pc)
 
 
 def enter_function(machine: Machine, entry: int, return_pc: int | None) -> int:
@@ -316,27 +312,44 @@ def _call_register(binder: Binder, pc: int, instruction: Instruction, row: Row) 
             raise unwritten(dst_reg)
         if by_number and not machine.is_pointer(address):
             # A bare runtime takes the number in the register as a helper's id (bpf_conformance, callx.data).
-            binder.invoke(address)()
-            return next_pc
+            return after_call(machine, binder.invoke(address)(), next_pc)
         return enter_function(machine, machine.code_pc(address), next_pc)
 
     return step
 
 
+def after_call(machine: Machine, rounds: Rounds | None, return_pc: int) -> int:
+    """A helper is done (None), or calls back: the pc to go on at, in its callback or behind the call."""
+    if rounds is None:
+        return return_pc
+    arguments = rounds.arguments(machine)
+    if arguments is None:
+        rounds.conclude(rounds.result)
+        return return_pc
+    entry = machine.code_pc(rounds.callback)
+    machine.push_frame(entry, return_pc, rounds)
+    machine.registers[0] = machine.unset
+    machine.set_arguments(arguments)
+    return entry
+
+
 def leave_function(machine: Machine) -> int:
-    """Return r0 to the caller; raises Exited when the caller is not BPF code."""
-    if machine.frames[-1].return_pc is None:
+    """Return r0 to the caller, or to the helper that called back; raises Exited at the end of the run."""
+    frame = machine.frames[-1]
+    if frame.return_pc is None or frame.rounds is not None:
         r0 = machine.registers[0]
         if r0 is None:
             raise Fault(FaultKind.UNINITIALISED, "exit with r0 never written")
         if machine.strictness.tracked_pointers and machine.is_pointer(r0):
             raise Fault(FaultKind.POINTER, f"exit returns a pointer ({machine.memory.describe(r0)})")
-        if len(machine.frames) == 1:
+        if frame.rounds is not None:
+            frame.rounds.returned(machine, r0)
+        else:
             machine.require_released("exit")
     return_pc = machine.pop_frame()
     if return_pc is None:
         raise Exited
-    return return_pc
+    return after_call(machine, frame.rounds, return_pc)
 
 
 def _exit(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
@@ -367,13 +380,9 @@ def _packet(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step
 
 
 def _call_kernel_function(binder: Binder, pc: int, instruction: Instruction, row: Row) -> Step:
-    invoke, next_pc = binder.invoke(binder.immediate(pc - binder.base, instruction, row)), pc + 1
-
-    def step() -> int:
-        invoke()
-        return next_pc
-
-    return step
+    machine, next_pc = binder.machine, pc + 1
+    invoke = binder.invoke(binder.immediate(pc - binder.base, instruction, row))
+    return lambda: after_call(machine, invoke(), next_pc)
 
 
 FORMS: Mapping[Form, Callable[[Binder, int, Instruction, Row], Step]] = {
