@@ -90,10 +90,7 @@ class Linker:
             license=license,
             flags=meaning.flags,
             references={start + slot: what for start, body in bodies for slot, what in body.references.items()},
-            functions=tuple(
-                Function(function.name, start, start + body.size, body.type_id, function.is_global)
-                for (start, body), function in zip(bodies, starts, strict=True)
-            ),
+            functions=tuple(_function(start, body) for start, body in bodies),
             lines=tuple(_lines(bodies)),
             btf=self._btf,
             file=file,
@@ -220,6 +217,12 @@ def _check_cut(function: CodeFunction, instructions: list[Instruction | None]) -
     if instructions[0] is None or (last is not None and last.opcode == WIDE_OPCODE):
         reason = f"function {function.name} begins or ends within a wide instruction"
         raise InputError(reason, section=function.section.name, offset=function.start * SLOT_BYTES)
+
+
+def _function(start: int, body: Body) -> Function:
+    code = body.function
+    section, offset = code.section.name, code.start * SLOT_BYTES
+    return Function(code.name, start, start + body.size, body.type_id, code.is_global, section, offset)
 
 
 def _instructions(bodies: list[tuple[int, Body]], starts: dict[CodeFunction, int]) -> Program:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pybpftime.isa import Program
+from pybpftime.isa.encoding import SLOT_BYTES
 from pybpftime.uapi import AttachType, ProgramType
 
 if TYPE_CHECKING:  # a program without maps and BTF runs without loading what reads them
@@ -53,13 +54,19 @@ Reference = MapReference | Extern | Trap
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the program: slots [start, end).  `type_id` is its BTF FUNC, 0 without BTF."""
+    """A function of the program: slots [start, end).  `type_id` is its BTF FUNC, 0 without BTF.
+
+    `section` (as the ELF file spells it) and `offset` (bytes) say where its code begins in the object file; a program
+    that came from no object has no section.
+    """
 
     name: str
     start: int
     end: int
     type_id: int = 0
     is_global: bool = False
+    section: str | None = None
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,21 @@ class ProgramSpec:
     def function_at(self, pc: int) -> Function | None:
         """The function that slot `pc` belongs to."""
         return next((function for function in self.functions if function.start <= pc < function.end), None)
+
+    def origin_of(self, pc: int) -> tuple[str, int] | None:
+        """ELF section and byte offset that slot `pc` came from; None if the program came from no object file."""
+        function = self.function_at(pc)
+        if function is None or function.section is None:
+            return None
+        return function.section, function.offset + SLOT_BYTES * (pc - function.start)
+
+    def slot_from(self, section: str, offset: int) -> int | None:
+        """The slot that came from byte `offset` of an ELF section; None if it is not part of this program."""
+        for function in self.functions:
+            slot = function.start + (offset - function.offset) // SLOT_BYTES
+            if function.section == section and function.start <= slot < function.end:
+                return slot
+        return None
 
 
 @dataclass(frozen=True, slots=True)
