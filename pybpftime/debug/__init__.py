@@ -1,0 +1,1 @@
+"""The debugger: one engine without input and output, and the faces that show it."""
