@@ -27,7 +27,7 @@ from pybpftime.cli.inputs import (
 from pybpftime.cli.interrupt import Interrupts
 from pybpftime.cli.output import console
 from pybpftime.cli.proof import NO_VERIFY, require_proved
-from pybpftime.cli.run_inputs import context_argument, fill_maps, parse_variable, read_runs
+from pybpftime.cli.run_inputs import context_argument, fill_from_option, parse_variable, read_runs
 from pybpftime.cli.run_json import JsonOutput
 from pybpftime.cli.run_output import KernelReport, Output, Printer, Report, Run
 from pybpftime.engines import DEFAULT_BUDGET
@@ -182,7 +182,7 @@ def _load(options: Options) -> Object:
         variables=dict(parse_variable(text) for text in options.variables),
     )
     if options.map_contents is not None:
-        fill_maps(loaded, read_json("--maps", options.map_contents))
+        fill_from_option(loaded, read_json("--maps", options.map_contents))
     return loaded
 
 

@@ -30,7 +30,7 @@ from pybpftime.cli.inputs import (
 )
 from pybpftime.cli.output import count_of
 from pybpftime.cli.proof import NO_VERIFY, require_proved
-from pybpftime.cli.run_inputs import fill_maps, parse_variable
+from pybpftime.cli.run_inputs import fill_from_option, parse_variable
 from pybpftime.cli.trace_records import Records, record_types
 from pybpftime.cli.trace_report import JsonReport, Report, TextReport, report_file
 from pybpftime.engines import DEFAULT_BUDGET
@@ -182,7 +182,7 @@ def _load(options: Options, spec: ObjectSpec, helpers: HelperTable) -> Object:
         variables=dict(parse_variable(text) for text in options.variables),
     )
     if options.map_contents is not None:
-        fill_maps(loaded, read_json("--maps", options.map_contents))
+        fill_from_option(loaded, read_json("--maps", options.map_contents))
     return loaded
 
 

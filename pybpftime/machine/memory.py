@@ -225,6 +225,15 @@ class Memory:
             self.slots.pop(slot, None)
         self._next_transient = TRANSIENT_SLOT
 
+    @property
+    def next_slots(self) -> tuple[int, int]:
+        """The slots that the next region and the next transient one are mapped at."""
+        return self._next, self._next_transient
+
+    @next_slots.setter
+    def next_slots(self, slots: tuple[int, int]) -> None:
+        self._next, self._next_transient = slots
+
     def __iter__(self) -> Iterator[Region]:
         return iter(self.slots.values())
 

@@ -129,6 +129,15 @@ class Stack:
         """The frame's function returned: from now on every access to the region faults."""
         region.start = region.end = self.frame_size
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all depths that were ever opened."""
+        return tuple(self._regions)
+
+    @regions.setter
+    def regions(self, regions: tuple[Region, ...]) -> None:
+        self._regions[:] = regions
+
     def release(self) -> None:
         """Give the regions back to the address space."""
         for region in self._regions:

@@ -72,6 +72,15 @@ class Map:
         sizes = f"key_size={self.key_size}, value_size={self.value_size}, max_entries={self.max_entries}"
         return f"<{self.type.name} {self.name}: {sizes}>"
 
+    # -- as a whole -------------------------------------------------------------------------------------------------
+
+    def beside_slab(self) -> object:
+        """What the map holds that is not in its slab, as an immutable value: with the slab's bytes, all its state."""
+        return None
+
+    def set_beside_slab(self, state: object) -> None:
+        """Make it what `beside_slab` gave."""
+
     # -- in a machine -----------------------------------------------------------------------------------------------
 
     def attach(self, memory: Memory, strictness: Strictness) -> int:

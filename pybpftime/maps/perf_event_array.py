@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from pybpftime.maps.map import map_type
 from pybpftime.maps.prog_array import DescriptorArray
@@ -24,6 +25,9 @@ class PerfRecord:
 
     cpu: int
     data: bytes
+
+
+Records = tuple[PerfRecord, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +56,10 @@ class PerfBuffer:
         self.records.append(record)
         self.used += len(record.data)
         return True
+
+    def contents(self) -> tuple[Records, int, int]:
+        """The records so far, which stay, their size and the number of lost ones."""
+        return tuple(self.records), self.used, self.lost
 
     def drain(self) -> list[PerfRecord]:
         """The records so far, oldest first; the buffer is empty then."""
@@ -113,6 +121,15 @@ class PerfEventArray(DescriptorArray):
     def delete_element(self, key: bytes) -> None:
         super().delete_element(key)
         del self._buffers[self.index(key)]
+
+    def beside_slab(self) -> object:
+        return tuple((index, buffer, *buffer.contents()) for index, buffer in self._buffers.items())
+
+    def set_beside_slab(self, state: object) -> None:
+        self._buffers.clear()
+        for index, buffer, records, used, lost in cast("tuple[tuple[int, PerfBuffer, Records, int, int], ...]", state):
+            self._buffers[index] = buffer
+            buffer.records, buffer.used, buffer.lost = list(records), used, lost
 
     def _open(self, index: int, buffer: PerfBuffer) -> None:
         self._buffers[index] = buffer

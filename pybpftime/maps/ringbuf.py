@@ -9,6 +9,7 @@ record that wraps is contiguous; a program sees the same here, through RingRegio
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from pybpftime.errors import Fault, FaultKind
 from pybpftime.machine.memory import OFFSET_MASK, Region, RegionKind
@@ -107,6 +108,14 @@ class RingBuffer(Map):
         self._ring = RingRegion(f"map {self.name}", self._data, self.size, aligned=strictness.unaligned_memory)
         self._ring.reserved = reserved
         return self._ring
+
+    def beside_slab(self) -> object:
+        return tuple(self._ring.reserved.items()), self.wakeups
+
+    def set_beside_slab(self, state: object) -> None:
+        reserved, self.wakeups = cast("tuple[tuple[tuple[int, int], ...], int]", state)
+        self._ring.reserved.clear()
+        self._ring.reserved.update(reserved)
 
     # -- programs' side ---------------------------------------------------------------------------------------------
 

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable
+from pybpftime.engines import DEFAULT_BUDGET, Engine, Executable, Outcome
 from pybpftime.engines.reference import ReferenceEngine
 from pybpftime.errors import InputError
 from pybpftime.helpers import HelperTable, default_helpers
 from pybpftime.machine import LINUX, Environment, Limits, Machine, Observer, Strictness
 from pybpftime.machine.machine import new_memory
 from pybpftime.maps import Map, create_map, like_libbpf
-from pybpftime.program.contexts import make_context
+from pybpftime.program.contexts import Context, make_context
 from pybpftime.program.loaded import LoadedProgram
 from pybpftime.program.spec import ObjectSpec
 from pybpftime.program.types import PROGRAM_TYPES
@@ -212,15 +212,19 @@ class Program:
         machine = executable.machine
         context = make_context(self.type, packet=packet, ctx=ctx, mem=mem, attach_type=self.spec.attach_type)
         machine.observers = (*self.object.observers, *observers)
-        outcome = executable.run(context, budget=budget)
+        return self.result(context, executable.run(context, budget=budget))
+
+    def result(self, context: Context, outcome: Outcome) -> Result:
+        """What a run on `context` gave that just ended on the program's machine."""
+        effects = self.machine.effects
         return Result(
             verdict=PROGRAM_TYPES[self.type].verdict(outcome.r0),
             r0=outcome.r0,
             instructions=outcome.instructions,
             packet=context.packet,
             context=context.fields(),
-            printk=tuple(machine.effects.printk),
-            redirect=machine.effects.redirect,
+            printk=tuple(effects.printk),
+            redirect=effects.redirect,
         )
 
     def rely_on(self, proof: Proof) -> str | None:

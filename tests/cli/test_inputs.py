@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from pybpftime.cli.run_inputs import fill_maps
+from pybpftime.cli.run_inputs import fill_from_option
 from pybpftime.errors import InputError
 from pybpftime.maps import MapSpec
 from pybpftime.program.spec import ObjectSpec
@@ -233,7 +233,7 @@ def test_contents_without_btf_are_numbers_or_hex() -> None:
         "narrow": {"0x10": 1 << 63},
         "percpu": {"7": ["010203"]},
     }
-    fill_maps(loaded, contents)
+    fill_from_option(loaded, contents)
     assert loaded.maps["wide"].items() == [(bytes.fromhex("020000000001"), bytes(range(0, 256, 17)))]
     assert loaded.maps["narrow"].items() == [(16, 1 << 63)]
     assert loaded.maps["percpu"].items() == [(7, [b"\1\2\3"])]
@@ -243,7 +243,7 @@ def test_contents_without_btf_are_numbers_or_hex() -> None:
         ({"wide": {"00": "00" * 16}}, "--maps: map wide: the key has 1 byte"),
     ):
         with pytest.raises(InputError) as caught:
-            fill_maps(loaded, wrong)
+            fill_from_option(loaded, wrong)
         assert str(caught.value).startswith(message)
 
 

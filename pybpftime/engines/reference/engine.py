@@ -85,6 +85,10 @@ class ReferenceExecutable:
         machine.reset(self._entry, context.enter(machine))
         return Execution(machine, self.steps, self._tail_call, self._entry)
 
+    def resume(self, pc: int, executed: int) -> Execution:
+        """The run that the machine is in the middle of, its state having been put back."""
+        return Execution(self.machine, self.steps, self._tail_call, pc, executed)
+
     def bind(self, program: LoadedProgram) -> Code:
         """Where `program` is in the code space; bound now if it was not before.  InputError when it cannot be."""
         return self._codes.get(id(program)) or self._add(program)

@@ -18,33 +18,54 @@ class Execution:
     a program behind them if need be, and enters it.
     """
 
-    __slots__ = ("_machine", "_steps", "_tail_call", "ended", "executed", "pc")
+    __slots__ = ("_begun", "_fuel", "_machine", "_steps", "_tail_call", "ended", "executed", "pc", "stopped")
 
-    def __init__(self, machine: Machine, steps: Sequence[Step], tail_call: Callable[[object], int], entry: int) -> None:
+    def __init__(
+        self, machine: Machine, steps: Sequence[Step], tail_call: Callable[[object], int], pc: int, executed: int = 0
+    ) -> None:
         self._machine = machine
         self._steps = steps
         self._tail_call = tail_call
-        self.pc = entry
-        self.executed = 0
+        self.pc = pc
+        self.executed = executed
         self.ended = False
         """Whether the program has returned: r0 is its result."""
+        self.stopped = False
+        """Whether it was `until` that ended the last `advance`."""
+        self._fuel = repeat(None, 0)
+        self._begun = 0
 
-    def advance(self, count: int, steps: Sequence[Step] | None = None) -> bool:
+    def advance(
+        self, count: int, steps: Sequence[Step] | None = None, until: Callable[[int], bool] | None = None
+    ) -> bool:
         """Execute up to `count` instructions; the answer is whether the program has returned.
 
         With `steps`, these are executed instead of the machine's own; one that raises an exception stops the run
-        before its instruction, and the exception passes.  Raises Fault and LimitExceeded, with the place, likewise:
-        the run stands before the instruction that failed, which may have done a part of its work.
+        before its instruction, and the exception passes.  With `until`, the run stops early at a pc for which that
+        is true, asked after every instruction, and `stopped` says so.
+
+        Raises Fault and LimitExceeded, with the place: the run stands before the instruction that failed, which may
+        have done a part of its work.
         """
         steps, pc, fuel = self._steps if steps is None else steps, self.pc, repeat(None, count)
-        unfinished = 0
+        unfinished, self._begun, self._fuel, self.stopped = 0, self.executed + count, fuel, False
         try:
             while True:
                 try:
-                    for _ in fuel:
-                        pc = steps[pc]()
+                    if until is None:
+                        for _ in fuel:
+                            pc = steps[pc]()
+                    else:
+                        for _ in fuel:
+                            pc = steps[pc]()
+                            if until(pc):
+                                self.stopped = True
+                                break
                 except TailCall as call:
                     pc = self._tail_call(call.program)
+                    if until is not None and until(pc):
+                        self.stopped = True
+                        break
                 else:
                     break
         except Exited:
@@ -58,6 +79,11 @@ class Execution:
             self.pc = pc
             self.executed += count - length_hint(fuel) - unfinished
         return self.ended
+
+    @property
+    def current(self) -> int:
+        """While `advance` is at work: how many instructions were executed before the one that is now."""
+        return self._begun - length_hint(self._fuel) - 1
 
     def watched(self, count: int) -> bool:
         """`advance` while the machine's observers look on."""
