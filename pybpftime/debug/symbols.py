@@ -128,14 +128,16 @@ class DebugFile:
         try:
             from pybpftime.program.elf_dwarf import read_debug_info
 
-            info = read_debug_info(self._bytes())
+            info = read_debug_info(self.content)
         except BpfError as error:
             return None, f"no variables and no inlined functions are known: {error}"
         if info is None:
             return None, "no variables and no inlined functions are known: the object was compiled without -g"
         return info, None
 
-    def _bytes(self) -> bytes:
+    @cached_property
+    def content(self) -> bytes:
+        """The bytes of the file.  InputError when it cannot be read."""
         if isinstance(self._source, bytes):
             return self._source
         try:

@@ -7,6 +7,7 @@ program before, so a tail call is a jump, and a pc names one instruction whateve
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context, Outcome
@@ -15,7 +16,7 @@ from pybpftime.engines.reference.link import Linker, map_addresses
 from pybpftime.engines.reference.steps import Binder, Step, trap
 from pybpftime.errors import BpfError, Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.helpers import HelperTable, bind
-from pybpftime.isa import validate
+from pybpftime.isa import Row, validate
 from pybpftime.machine import Code, Machine
 from pybpftime.program.loaded import LoadedProgram
 
@@ -47,7 +48,7 @@ class ReferenceExecutable:
 
     def __init__(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> None:
         self.machine = machine
-        self._helpers = helpers
+        self.helpers = helpers
         self.steps: list[Step] = []
         """The step function of every instruction of the code space, by pc."""
         self._codes: dict[int, Code] = {}
@@ -110,25 +111,38 @@ class ReferenceExecutable:
         except InputError as error:
             raise error.at(file=spec.file, section=spec.section or None) from None
         code = machine.add_code(program, len(rows) + 1, spec.name)
-        linker = Linker(spec, machine, self._helpers, code, addresses)
+        self.steps += self._bound(program, code, rows, addresses)
+        self._codes[id(program)] = code
+        return code
+
+    def bound_again(self) -> list[Step]:
+        """`steps` made anew, on the memory that the machine has now: for whoever looks at accesses."""
+        steps: list[Step] = []
+        for code in self._codes.values():
+            program = code.program
+            steps += self._bound(program, code, validate(program.spec.instructions), map_addresses(program))
+        return steps
+
+    def _bound(
+        self, program: LoadedProgram, code: Code, rows: Sequence[Row | None], addresses: Mapping[int, int]
+    ) -> Iterator[Step]:
+        """The step functions of the slots of `code`."""
+        spec, machine = program.spec, self.machine
+        linker = Linker(spec, machine, self.helpers, code, addresses)
         binder = Binder(
             machine,
             code.start,
-            lambda helper: bind(helper, self._helpers, machine, spec.type, license=spec.license),
+            lambda helper: bind(helper, self.helpers, machine, spec.type, license=spec.license),
             linker.immediate,
         )
-        steps: list[Step] = []
         for slot, (instruction, row) in enumerate(zip(spec.instructions, rows, strict=True)):
             if instruction is None or row is None:
-                steps.append(trap(Fault(FaultKind.INSTRUCTION, "jump into the middle of a wide instruction")))
+                yield trap(Fault(FaultKind.INSTRUCTION, "jump into the middle of a wide instruction"))
             elif (fault := linker.why_not(slot, instruction, row)) is not None:
-                steps.append(trap(fault))
+                yield trap(fault)
             else:
-                steps.append(binder.bind(slot, instruction, row))
-        steps.append(trap(Fault(FaultKind.INSTRUCTION, "the program runs past its last instruction")))
-        self.steps += steps
-        self._codes[id(program)] = code
-        return code
+                yield binder.bind(slot, instruction, row)
+        yield trap(Fault(FaultKind.INSTRUCTION, "the program runs past its last instruction"))
 
 
 def out_of_budget(machine: Machine, pc: int, budget: int) -> BpfError:
