@@ -56,7 +56,7 @@ campaign-%: $(VENV)/.dev ## Run a long campaign: differential, objects, streams,
 lock: ## Pin the newest versions of everything `make test` uses
 	@$(find_python); rm -rf build/lock; "$$python" -m venv build/lock
 	@build/lock/bin/python -m pip --quiet install --upgrade pip
-	@build/lock/bin/python -m pip --quiet install --group dev '.[trace,verify]'
+	@build/lock/bin/python -m pip --quiet install --group dev '.[trace,verify,debug]'
 	@{ echo "# Written by \`make lock\` with $$(build/lock/bin/python --version).  Do not edit."; \
 	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude pybpftime; } > $(LOCK)
 	@rm -rf build pybpftime.egg-info; wc -l $(LOCK)
@@ -78,7 +78,7 @@ $(VENV)/.made:
 $(VENV)/.core: $(VENV)/.made pyproject.toml $(LOCK)
 	@echo "installing pybpftime into $(VENV)"
 	@$(PIP) install --constraint $(LOCK) setuptools
-	@$(PIP) install --constraint $(LOCK) --no-build-isolation --editable '.[trace,verify]'
+	@$(PIP) install --constraint $(LOCK) --no-build-isolation --editable '.[trace,verify,debug]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

@@ -60,6 +60,7 @@ DEPENDENCIES = {
     "elftools": (("program.elf*",), None),
     "pytest": (("testing.*",), None),
     "prompt_toolkit": (("debug.*",), 1),
+    "textual": (("debug.tui.*",), None),
     "capstone": (("attach.*",), 1),
     "ptrace": (("attach.*",), 1),
     "llvmlite": (("engines.*",), 1),
