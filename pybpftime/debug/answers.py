@@ -81,6 +81,13 @@ class AnswerBook(Environment):
         self.position = (times, used + 1, reads)
         return numbers[used]
 
+    def look_at_user(self, address: int, length: int) -> bytes | None:
+        """User memory for who debugs: what a program read there, else what is there now; it is no answer."""
+        for (_, start, size), content in reversed(self.answers.reads.items()):
+            if content is not None and start <= address and address + length <= start + size:
+                return content[address - start : address - start + length]
+        return None if self.source is None else self.source.read_user(address, length)
+
     def read_user(self, address: int, length: int) -> bytes | None:
         reads, (times, numbers, used) = self.answers.reads, self.position
         asked = (used, address, length)

@@ -41,6 +41,9 @@ KEYWORD_KINDS: Mapping[str, tuple[Kind, ...]] = {
     "": (Kind.TYPEDEF, Kind.INT, Kind.FLOAT),
 }
 
+USER_SPACE = 1 << 63
+"""Addresses of processes lie below, those of the machine above."""
+
 Registers = Callable[[], tuple[int | None, ...]]
 MakeChange = Callable[[Change, Any, Any], object]
 
@@ -57,7 +60,10 @@ class FrameTarget:
         self._registers = registers
 
     def read(self, address: int, size: int) -> bytes | None:
-        return peek(self._world.machine.memory, address, size)
+        content = peek(self._world.machine.memory, address, size)
+        if content is None and address < USER_SPACE:
+            content = self._world.look_at_user(address, size)
+        return content
 
     def write(self, address: int, data: bytes) -> None:
         self._change(Change.MEMORY, address, data)

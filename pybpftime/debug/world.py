@@ -145,6 +145,10 @@ class World:
         """Whether nothing more happens: the last invocation has ended, or there is none."""
         return (self.ending is not None or self._execution is None) and self.index + 1 >= len(self.invocations)
 
+    def look_at_user(self, address: int, size: int) -> bytes | None:
+        """Memory of the process that is traced; None where it cannot be read, or there is no process."""
+        return self._book.look_at_user(address, size)
+
     # -- going forward ------------------------------------------------------------------------------------------------
 
     def advance(
