@@ -15,19 +15,15 @@ from pybpftime.conformance.verifier_draft import MAPS, NAME, GeneratedProgram
 from pybpftime.errors import BpfError
 from pybpftime.isa.disassembler import disassemble
 from pybpftime.machine import Environment, Limits, Machine, Observer
-from pybpftime.machine import Region as MemoryRegion
-from pybpftime.machine import RegionKind as MemoryKind
 from pybpftime.maps import RingBuffer
-from pybpftime.program.contexts.packet_context import PacketContext
-from pybpftime.program.contexts.region import PacketRegion
 from pybpftime.program.spec import MapReference, ObjectSpec
 from pybpftime.program.types import PROGRAM_TYPES, ContextKind, FieldKind
+from pybpftime.runtime.moments import Moments
 from pybpftime.runtime.objects import Object
 from pybpftime.runtime.replay import WitnessContext
 from pybpftime.uapi import MapFlag, MapType
-from pybpftime.verifier.published import Mismatch, Moment, Published, Running
+from pybpftime.verifier.published import Mismatch, Published
 from pybpftime.verifier.report import Witness
-from pybpftime.verifier.values import Region, RegionKind
 
 RUN_BUDGET = 200_000
 """Instructions of a run: a program that is safe and takes more is a finding.  Generated programs take fewer by far."""
@@ -36,7 +32,6 @@ LOOPS = 64
 SHOWN_STATES = 4
 USED_CONTEXT = 264
 """Bytes at the start of a plain context that generated programs load."""
-_UNKNOWN_REGISTERS = (None,) * 6
 
 
 class Outside(Exception):
@@ -120,100 +115,20 @@ class StateCheck(Observer):
         self._published = published
         self._every = every
         self._count = 0
-        self._context = 0
-        self._packet: MemoryRegion | None = None
-        self._machine: Machine | None = None
+        self._moments: Moments | None = None
 
     def started(self, machine: Machine, pc: int) -> None:
-        self._machine = machine
-        self._context = machine.registers[1] or 0
-        self._packet = None
+        self._moments = Moments(machine, machine.registers[1] or 0)
 
     def before(self, machine: Machine, pc: int) -> None:
         """A tail call leaves the program: from then on it is another run."""
         self._count += 1
         if machine.tail_calls or self._count % self._every:
             return
-        moment = self._moment(machine, pc)
+        assert self._moments is not None
+        moment = self._moments.at(pc)
         if not self._published.contains(moment):
             raise Outside(pc, list(self._published.mismatches(moment)))
-
-    def _moment(self, machine: Machine, pc: int) -> Moment:
-        frames = machine.frames
-        functions = [
-            Running(
-                frame.entry,
-                None if frame.rounds is not None else frame.return_pc,
-                (*_UNKNOWN_REGISTERS, *callee.saved) if callee is not None else machine.registers,
-                frame.stack.data,
-            )
-            for frame, callee in zip(frames, (*frames[1:], None), strict=True)
-        ]
-        context = machine.context
-        has_packet = isinstance(context, PacketContext)
-        return Moment(
-            pc,
-            functions,
-            self._places,
-            context.length if has_packet else None,
-            context.head - context.meta if has_packet else None,
-            machine.held_lock is not None,
-            len(machine.references),
-        )
-
-    def _places(self, region: Region) -> Sequence[range] | None:
-        machine = self._machine
-        assert machine is not None
-        match region.kind:
-            case RegionKind.CONTEXT:
-                return (_one(self._context),)
-            case RegionKind.STACK:
-                assert region.depth is not None
-                stack = machine.frames[region.depth].stack
-                return (_one(stack.base + len(stack.data)),)
-            case RegionKind.MAP | RegionKind.MAP_VALUE:
-                assert region.map is not None
-                return self._in_map(machine, region.map.name, region.kind)
-            case RegionKind.PACKET | RegionKind.PACKET_END | RegionKind.PACKET_META:
-                return self._in_packet(machine, region.kind)
-            case RegionKind.RECORD:
-                rings = (one.owner for one in machine.memory if isinstance(one.owner, RingBuffer))
-                return [_one(address) for ring in rings for address in ring.reserved]
-            case RegionKind.FUNCTION:
-                assert region.target is not None
-                return (_one(machine.code_address(region.target)),)
-        return None
-
-    @staticmethod
-    def _in_map(machine: Machine, name: str, kind: RegionKind) -> Sequence[range]:
-        handle = next(one for one in machine.memory if one.kind is MemoryKind.MAP and _map_name(one) == name)
-        if kind is RegionKind.MAP:
-            return (_one(handle.base),)
-        map = handle.owner
-        layout, values = map.layout, map.region  # type: ignore[attr-defined]  # a Map: `_map_name` found its spec
-        first = values.base + layout.first_value
-        return [
-            range(first + cpu * layout.value_stride, first + layout.slot_count * layout.slot_stride, layout.slot_stride)
-            for cpu in range(layout.cpu_count)
-        ]
-
-    def _in_packet(self, machine: Machine, kind: RegionKind) -> Sequence[range]:
-        packet = self._packet
-        if packet is None or machine.memory.find(packet.base) is not packet:
-            found = (one for one in machine.memory if isinstance(one, PacketRegion))
-            packet = self._packet = next(found, None)
-        if not isinstance(packet, PacketRegion):
-            return ()
-        at = {RegionKind.PACKET: packet.head, RegionKind.PACKET_END: packet.end}.get(kind, packet.start)
-        return (_one(packet.base + at),)
-
-
-def _one(address: int) -> range:
-    return range(address, address + 1)
-
-
-def _map_name(region: MemoryRegion) -> str | None:
-    return getattr(getattr(region.owner, "spec", None), "name", None)
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

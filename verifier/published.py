@@ -116,6 +116,10 @@ class Published:
                 return True
         return False
 
+    def state_of(self, moment: Moment) -> State | None:
+        """The state that the moment lies in; None if it lies in none."""
+        return next((claim.state for claim in self._claims_at(moment) if claim.mismatch(moment) is None), None)
+
     def mismatches(self, moment: Moment) -> Iterator[Mismatch]:
         """For each state that was seen there, why the moment does not lie in it; nothing if none was seen."""
         for claim in self._claims_at(moment):
@@ -139,7 +143,7 @@ class _Claim:
 
     def __init__(self, state: State, checkpoint: Checkpoint, live: Sequence[int]) -> None:
         lifetime = checkpoint.lifetime or EVER
-        self._state = state
+        self.state = state
         self._registers: list[tuple[int, int, Value]] = []
         self._slots: list[tuple[int, int, int, Value]] = []
         frames = state.frames
@@ -173,7 +177,7 @@ class _Claim:
         return self._packet(moment, matching) or self._resources(moment)
 
     def _packet(self, moment: Moment, matching: _Matching) -> Mismatch | None:
-        state = self._state
+        state = self.state
         if state.packet is None or moment.packet_length is None:
             return None
         lengths = {state.packet.data: moment.packet_length, state.packet.meta: moment.metadata_length}
@@ -188,7 +192,7 @@ class _Claim:
         return None
 
     def _resources(self, moment: Moment) -> Mismatch | None:
-        state = self._state
+        state = self.state
         if (state.lock is not None) is not moment.locked:
             return Mismatch("the spin lock", "held" if state.lock else "free", "held" if moment.locked else "free")
         if moment.references > len(state.held):

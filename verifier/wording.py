@@ -57,6 +57,14 @@ def place_of(spec: ProgramSpec, pc: int) -> Place:
     return Place(pc, text, name, line.line, column if known_column else None, shown or None)
 
 
+def state_text(state: State) -> dict[str, str]:
+    """What a state says of the registers and the stack of the function that runs: `r3`, `fp-8` and their values."""
+    frame = state.frames[-1]
+    texts = {f"r{number}": value_text(value) for number, value in enumerate(frame.registers) if value is not None}
+    slots = sorted(frame.stack.items(), reverse=True)
+    return texts | {f"fp{offset}": value_text(slot.value) for offset, slot in slots}
+
+
 def value_text(value: Value | None) -> str:
     """What a register or stack slot holds: `5`, `0..255 (packet+23)`, `packet+14`, `fp-8`, `never set`."""
     if value is None:
