@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from pybpftime.conformance.verifier_chosen import Ends
 from pybpftime.conformance.verifier_draft import MAPS, GeneratedProgram
+from pybpftime.conformance.verifier_facts import BUDGET, TIMEOUT
 from pybpftime.conformance.verifier_generator import generate
-from pybpftime.conformance.verifier_peer import VerifierPeer, differs, explanation, label
+from pybpftime.conformance.verifier_peer import Difference, VerifierPeer, differs, explanation, label
 from pybpftime.conformance.verifier_soundness import Runs, Violation, random_input
 from pybpftime.errors import InputError
 from pybpftime.isa import BY_NAME, Instruction
@@ -23,9 +24,6 @@ from pybpftime.verifier.published import Published
 from pybpftime.verifier.report import Witness
 from pybpftime.verifier.subject import Malformed
 
-BUDGET = 20_000
-TIMEOUT = 5.0
-"""What a verification may take: abstract instructions, seconds.  What takes more is counted as not proved."""
 CHOSEN = 3
 """Inputs of a program that the solver chooses, each the way to an end of a path."""
 NOTHING = Instruction(BY_NAME["ja"].opcode)
@@ -85,7 +83,7 @@ def examine(
     if peer is None:
         tally.verdicts[str(report.verdict)] += 1
     else:
-        yield from _compared(name, index, program, report, peer.refusal(program), tally)
+        yield from _compared(name, index, Difference(program, report, peer.refusal(program), peer), tally)
 
 
 def _inputs(program: GeneratedProgram, ends: Ends | None, count: int, source: random.Random) -> Iterator[Witness]:
@@ -99,16 +97,15 @@ def _inputs(program: GeneratedProgram, ends: Ends | None, count: int, source: ra
         yield random_input(program, source)
 
 
-def _compared(
-    name: str, index: int, program: GeneratedProgram, report: Report, refusal: str | None, tally: Tally
-) -> Iterator[str]:
+def _compared(name: str, index: int, difference: Difference, tally: Tally) -> Iterator[str]:
+    program, report, refusal = difference.program, difference.report, difference.refusal
     tally.verdicts[f"{report.verdict} / {'accepted' if refusal is None else 'refused'}"] += 1
     if not differs(report, refusal):
         return
     kind = label(report, refusal)
     tally.differences[kind] += 1
     tally.examples.setdefault(kind, index)
-    found = explanation(program, report, refusal)
+    found = explanation(difference)
     if found is not None:
         tally.explained[found.argument] += 1
         return

@@ -8,7 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pybpftime.conformance.verifier_draft import MAPS, TYPES, GeneratedProgram
-from pybpftime.conformance.verifier_messages import class_of
+from pybpftime.conformance.verifier_facts import BUDGET, TIMEOUT, Facts
+from pybpftime.conformance.verifier_messages import MessageClass, class_of
+from pybpftime.conformance.verifier_rewriting import without_callbacks
+from pybpftime.conformance.verifier_soundness import RUN_BUDGET
 from pybpftime.helpers.declarations import KNOWN
 from pybpftime.isa import Form, Instruction, Row, lookup
 from pybpftime.kernel import KernelMap
@@ -16,10 +19,13 @@ from pybpftime.kernel.objects import KernelObjectFile
 from pybpftime.kernel.syscall import KernelRejection
 from pybpftime.maps.spec import MapSpec
 from pybpftime.program.spec import ObjectSpec
+from pybpftime.runtime.replay import replayer
 from pybpftime.uapi import MapType
-from pybpftime.verifier.report import Report, Verdict
+from pybpftime.verifier import Report, Verdict, verify
 
 NO_REASON = "no reason given"
+NOT_COMPILED = re.compile(r"verifier bug: No program to jit")
+"""What Linux says of a function that no path enters, when all paths have been found to be safe."""
 
 
 class VerifierPeer(KernelObjectFile):
@@ -51,7 +57,18 @@ def _create(map: MapSpec) -> KernelMap:
 
 # --- why answers differ -----------------------------------------------------------------------------------------------
 
-Condition = Callable[[GeneratedProgram, Report], bool]
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A program of which the kernel and we do not say the same.  `refusal` is what `peer` said of it."""
+
+    program: GeneratedProgram
+    report: Report
+    refusal: str | None
+    peer: VerifierPeer
+
+
+Condition = Callable[[Difference], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,8 @@ class Explanation:
     """Why the two answers differ, for a class of programs.
 
     `safe`: programs that we call safe and the kernel refuses with a `message` of these words; else those that the
-    kernel takes and we do not.  `when` is what the program, or our report of it, has to have.
+    kernel takes and we do not.  `when` is what else has to be so: of the program, of our report, or of the kernel's
+    answer to the program written in another way.
     """
 
     safe: bool
@@ -67,49 +85,96 @@ class Explanation:
     when: Condition
     argument: str
 
-    def explains(self, program: GeneratedProgram, report: Report, refusal: str | None) -> bool:
+    def explains(self, difference: Difference) -> bool:
         """Whether it is why the kernel and we differ on the program."""
+        refusal = difference.refusal
         fits = self.safe is (refusal is not None) and self.message.search(refusal or "") is not None
-        return fits and self.when(program, report)
+        return fits and self.when(difference)
 
 
-def always(program: GeneratedProgram, report: Report) -> bool:
+def always(difference: Difference) -> bool:
     """The message says enough."""
     return True
 
 
-def solved(program: GeneratedProgram, report: Report) -> bool:
+def solved(difference: Difference) -> bool:
     """The solver was needed."""
-    return bool(report.proofs)
+    return bool(difference.report.proofs)
 
 
-def excluded(program: GeneratedProgram, report: Report) -> bool:
+def excluded(difference: Difference) -> bool:
     """The solver showed that a path cannot be taken."""
-    return any(one.impossible for one in report.proofs)
+    return any(one.impossible for one in difference.report.proofs)
 
 
 def has(*names: str) -> Condition:
     """An instruction whose row has a name that begins with one of these."""
-    return lambda program, report: any(row.name.startswith(names) for row, _ in _rows(program))
+    return lambda difference: any(row.name.startswith(names) for row, _ in _rows(difference))
 
 
 def calls(helper: str) -> Condition:
     """A call of the helper."""
-    return lambda program, report: any(
-        row.form is Form.CALL_HELPER and KNOWN[one.imm] == helper for row, one in _rows(program)
+    return lambda difference: any(
+        row.form is Form.CALL_HELPER and KNOWN[one.imm] == helper for row, one in _rows(difference)
     )
 
 
-def compares_with_itself(program: GeneratedProgram, report: Report) -> bool:
+def compares_with_itself(difference: Difference) -> bool:
     """A comparison of a register with itself."""
     return any(
         row.form is Form.JUMP_IF and row.operand == "src_reg" and one.dst_reg == one.src_reg
-        for row, one in _rows(program)
+        for row, one in _rows(difference)
     )
 
 
-def _rows(program: GeneratedProgram) -> Iterator[tuple[Row, Instruction]]:
-    return ((lookup(one), one) for one in program.instructions if one is not None)
+def _rows(difference: Difference) -> Iterator[tuple[Row, Instruction]]:
+    return ((lookup(one), one) for one in difference.program.instructions if one is not None)
+
+
+# --- ... with the kernel asked once more
+
+
+def taken_with_facts(difference: Difference) -> bool:
+    """The kernel takes the program, which does the same, with the numbers and directions that our states show."""
+    facts = _facts(difference)
+    return facts is not None and any(
+        refusal is None or NOT_COMPILED.search(refusal)
+        for refusal in (difference.peer.refusal(facts.written_out(bounds=bounds)) for bounds in (False, True))
+    )
+
+
+def refused_with_facts(difference: Difference) -> bool:
+    """We miss a rule of Linux, which refuses the program, too, with the numbers that our states show."""
+    objection, facts = difference.report.objection, _facts(difference)
+    if objection is None or not objection.rule or facts is None:
+        return False
+    return difference.peer.refusal(facts.written_out(bounds=False)) is not None
+
+
+def refused_with_addresses_first(difference: Difference) -> bool:
+    """The kernel refuses the program, which does the same, with `address + number` for `number + address`."""
+    facts = _facts(difference)
+    program = None if facts is None else facts.with_addresses_first()
+    return program is not None and difference.peer.refusal(program) is not None
+
+
+def endless_without_callbacks(difference: Difference) -> bool:
+    """A run of the program does not end, and the kernel sees that where no helper in the loop calls back."""
+    objection, spec = difference.report.objection, difference.program.spec()
+    if objection is None or objection.code != "infinite-loop":
+        return False
+    replay = replayer(spec, MAPS, budget=RUN_BUDGET)
+    if verify(spec, MAPS, budget=BUDGET, timeout=TIMEOUT, replay=replay).verdict is not Verdict.UNSAFE:
+        return False
+    refusal = difference.peer.refusal(without_callbacks(difference.program))
+    return class_of(refusal) is MessageClass.TERMINATION
+
+
+def _facts(difference: Difference) -> Facts | None:
+    try:
+        return Facts(difference.program)
+    except ValueError:
+        return None
 
 
 def _safe(message: str, when: Condition, argument: str) -> Explanation:
@@ -192,7 +257,13 @@ EXPLANATIONS = (
         has("lddw_code_addr", "call_local"),
         "A function that no run enters, such as a callback of no rounds, takes no stack for us; Linux counts it.",
     ),
-    _safe(r"verifier bug: No program to jit", always, "A defect of Linux: it says so itself."),
+    _safe(NOT_COMPILED.pattern, always, "A defect of Linux: it says so itself."),
+    _safe(
+        "",
+        taken_with_facts,
+        "Linux does not know a number or the direction of a jump that our states show: it takes the program with that "
+        "written into it.",
+    ),
     # --- we do not say safe, the kernel accepts
     _accepted(
         calls("bpf_get_smp_processor_id"),
@@ -204,6 +275,22 @@ EXPLANATIONS = (
         "A loop with may_goto: after a few rounds we take what changes for anything between its bounds, and a test for "
         "inequality bounds nothing.",
     ),
+    _accepted(
+        refused_with_facts,
+        "A rule of Linux depends on a number that we know and Linux does not: it refuses the program with that number "
+        "written into it.",
+    ),
+    _accepted(
+        refused_with_addresses_first,
+        "A defect of Linux, corrected later: after number + address it takes the stack of a function that is called "
+        "for that of the program; it refuses the program with address + number in the place of that.",
+    ),
+    _accepted(
+        endless_without_callbacks,
+        "A defect of Linux: where a helper is called that calls back it looks for no endless loop, and takes another "
+        "round of the program's for one of the callback.  A run shows that the program does not end; without the "
+        "callbacks Linux sees it.",
+    ),
 )
 """The first that fits a difference explains it."""
 
@@ -213,9 +300,9 @@ def differs(report: Report, refusal: str | None) -> bool:
     return (report.verdict is Verdict.SAFE) is not (refusal is None)
 
 
-def explanation(program: GeneratedProgram, report: Report, refusal: str | None) -> Explanation | None:
+def explanation(difference: Difference) -> Explanation | None:
     """The explanation of a difference."""
-    return next((one for one in EXPLANATIONS if one.explains(program, report, refusal)), None)
+    return next((one for one in EXPLANATIONS if one.explains(difference)), None)
 
 
 def label(report: Report, refusal: str | None) -> str:

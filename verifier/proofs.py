@@ -13,6 +13,7 @@ what changed.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import json
@@ -175,8 +176,11 @@ def prove_all(wanted: list[tuple[str, int]]) -> Iterator[Outcome]:
 
 def main(arguments: list[str]) -> int:
     """Prove everything, or with `--stale` what changed, and write proofs.json; 1 when something could not be proved."""
-    wanted = stale() if "--stale" in arguments else list(proofs())
-    known = recorded() if "--stale" in arguments else {}
+    parser = argparse.ArgumentParser(description="Prove every operator of the verifier, and write proofs.json.")
+    parser.add_argument("--stale", action="store_true", help="prove only what changed since the record was written")
+    only_stale = parser.parse_args(arguments).stale
+    wanted = stale() if only_stale else list(proofs())
+    known = recorded() if only_stale else {}
     current = {key_of(name, width) for name, width in proofs()}
     failed = 0
     for count, outcome in enumerate(prove_all(wanted), 1):
