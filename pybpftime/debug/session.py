@@ -51,11 +51,16 @@ class Session:
         debug: DebugFile | None = None,
         budget: int = DEFAULT_BUDGET,
         output: Output | None = None,
+        is_open: bool = False,
     ) -> None:
-        """The environment of `object` is an AnswerBook.  `debug`: where the debug information of its file is."""
+        """The environment of `object` is an AnswerBook.  `debug`: where the debug information of its file is.
+
+        A session that `is_open` gets its invocations while it goes on, from a live process.
+        """
         self.object = object
         self.world = World(object, invocations, budget=budget)
         self.output = output
+        self.is_open = is_open
         self.stop = Stop(Reason.START, 0)
         self.changes: list[Changed] = []
         """What watchpoints saw at the last stop."""
@@ -106,6 +111,8 @@ class Session:
     def start(self) -> Stop:
         """Begin the first invocation."""
         if not self.world.has_begun and not self.world.begin_next():
+            if self.is_open:
+                return self.stopped(Reason.END, text="no probe has been hit yet")
             raise InputError("there is nothing to run on: no packet, no context")
         return self.stopped(Reason.ENTRY)
 

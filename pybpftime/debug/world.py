@@ -190,7 +190,11 @@ class World:
 
     def _goal(self, limit: int | None) -> int:
         """The next step at which something is to be done."""
-        goal = min(self.step + SLICE, self._began + self.budget, self.timeline.checkpoint_due(self.step))
+        last = (
+            self._began + self.budget - 1
+        )  # the instruction that uses the budget up ends the invocation: see `_slice`
+        spent = last + 1 if self.step >= last else last
+        goal = min(self.step + SLICE, spent, self.timeline.checkpoint_due(self.step))
         edit = self.timeline.next_edit(self.step)
         return min(goal, *(one for one in (limit, edit) if one is not None), goal)
 
@@ -198,9 +202,10 @@ class World:
         """Execute up to step `goal`; whether `until` stopped it."""
         execution, due = self.execution, self.timeline.checkpoint_due(self.step)
         error: BpfError | None = None
+        asked = until if goal < self._began + self.budget else None  # where the budget ends, ENDED is what is told
         self._is_moving = True
         try:
-            execution.advance(goal - self.step, None if steps_of is None else steps_of(self.executable), until)
+            execution.advance(goal - self.step, None if steps_of is None else steps_of(self.executable), asked)
         except BpfError as failure:
             error = failure
         finally:
@@ -306,6 +311,8 @@ class World:
 
         InputError when it cannot be changed so; then nothing is.
         """
+        if not self.has_begun:
+            raise InputError("nothing can be changed before the first run begins")
         edit = Edit(self.step, change, target, value)
         self._apply(edit)
         forks = self.timeline.end > self.step

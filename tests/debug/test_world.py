@@ -82,6 +82,14 @@ def test_every_step_is_shown_to_who_asks() -> None:
     assert seen == [0, *once, 0, *once]
 
 
+def test_the_step_at_which_the_budget_is_used_up_is_shown_once() -> None:
+    world = assembled("again: goto again", budget=5).world
+    seen: list[int] = []
+    world.advance(until=lambda pc: bool(seen.append(pc)))
+    assert seen == [0, 0, 0, 0, 0, ENDED]
+    assert world.step == 5
+
+
 def test_a_pause_stops_at_once_and_only_once() -> None:
     world = assembled("again: goto again").world
     world.advance(5)
