@@ -38,7 +38,7 @@ def run_witness(
 
     Prints to `target`, or one JSON document if that is None.
     """
-    program, witness = _read(spec, file, chosen)
+    program, witness = program_and_witness(spec, file, chosen)
     name = program.name
     steps: list[TraceStep] = []
     replay = replayer(
@@ -59,7 +59,7 @@ def run_witness(
     return 1 if replayed.faulted else 0
 
 
-def _read(spec: ObjectSpec, file: str, chosen: str | None) -> tuple[ProgramSpec, Witness]:
+def program_and_witness(spec: ObjectSpec, file: str, chosen: str | None) -> tuple[ProgramSpec, Witness]:
     """The program and its witness, which gives it a type if it has none; InputError when they do not fit."""
     require_name("--witness", file)
     data = read_json("--witness", f"@{file}")

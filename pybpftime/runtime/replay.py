@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from pybpftime.engines import Context
+from pybpftime.engines.reference import ReferenceExecutable
+from pybpftime.engines.reference.steps import Step
 from pybpftime.errors import BpfError, Fault, FaultKind, InputError, LimitExceeded
 from pybpftime.helpers import HelperTable, default_helpers
-from pybpftime.machine import LEVELS, Machine, Observer, Region
+from pybpftime.machine import LEVELS, Environment, Machine, Observer, Region
 from pybpftime.maps.kinds import check
 from pybpftime.maps.layout import layout_of
 from pybpftime.maps.spec import MapSpec, like_libbpf
-from pybpftime.program.contexts import make_context
+from pybpftime.program.contexts import Context, make_context
 from pybpftime.program.contexts.packet_context import ETH_HLEN, PacketContext
 from pybpftime.program.contexts.region import StructureRegion, TranslatedRegion
 from pybpftime.program.contexts.skb import SkbContext
@@ -54,11 +56,11 @@ def replayer(
     instruction that this runtime cannot serve is no fault of the program.  The function returns an answer whatever the
     witness is; it raises nothing.
     """
-    table = default_helpers() if helpers is None else helpers
 
     def replay(witness: Witness) -> Replayed:
         try:
-            return _replayed(_object(program, maps), program.name, witness, level, budget, table, observers)
+            live = prepare(program, maps, witness, level=level, helpers=helpers)
+            return _replayed(live, program.name, witness, budget, observers)
         except BpfError as error:
             return Replayed(False, sentence=f"the witness cannot be replayed: {error}")
         except (MemoryError, RecursionError) as error:
@@ -67,25 +69,10 @@ def replayer(
     return replay
 
 
-def _replayed(
-    spec: ObjectSpec,
-    name: str,
-    witness: Witness,
-    level: str,
-    budget: int,
-    helpers: HelperTable,
-    observers: Sequence[Observer],
-) -> Replayed:
-    position = _Position()
-    if witness.results or witness.written:
-        helpers = Demands(lambda: position.slot, witness.results, witness.written).imposed_on(helpers)
-    _check_maps(spec)
-    live = Object(spec, level=LEVELS[level], helpers=helpers)
-    _fill_maps(live, witness)
+def _replayed(live: Object, name: str, witness: Witness, budget: int, observers: Sequence[Observer]) -> Replayed:
     executable = live.programs[name].executable
-    own = (position,) if witness.results or witness.written else ()
-    executable.machine.observers = (*own, *observers)
-    context = WitnessContext(spec.programs[name], witness)
+    executable.machine.observers = tuple(observers)
+    context = WitnessContext(live.spec.programs[name], witness)
     try:
         outcome = executable.run(context, budget=budget)
     except Fault as fault:
@@ -95,14 +82,49 @@ def _replayed(
     return Replayed(False, sentence=f"the program returned {outcome.r0:#x} after {outcome.instructions} instructions")
 
 
-class _Position(Observer):
-    """Where the run stands: the slot of the instruction."""
+def prepare(
+    program: ProgramSpec,
+    maps: Mapping[str, MapSpec],
+    witness: Witness,
+    *,
+    level: str = "linux",
+    helpers: HelperTable | None = None,
+    environment: Environment | None = None,
+) -> Object:
+    """An object of the program alone, with its maps filled and its helpers answering as the witness demands.
+
+    It runs on a `WitnessContext`.  InputError for a witness that demands what cannot be.
+    """
+    spec = _object(program, maps)
+    slots = {slot for slot, _ in (*witness.results, *witness.written)}
+    table = default_helpers() if helpers is None else helpers
+    position = _Position()
+    if slots:
+        table = Demands(lambda: position.slot, witness.results, witness.written).imposed_on(table)
+    _check_maps(spec)
+    live = Object(spec, level=LEVELS[level], helpers=table, environment=environment)
+    _fill_maps(live, witness)
+    executable = live.programs[program.name].executable
+    assert isinstance(executable, ReferenceExecutable)
+    for slot in slots & set(range(len(executable.steps))):
+        executable.steps[slot] = position.noted(slot, executable.steps[slot])
+    return live
+
+
+class _Position:
+    """Where the run stands, as far as helpers want to know: the slot of the last call that something is demanded of."""
 
     def __init__(self) -> None:
         self.slot = 0
 
-    def before(self, machine: Machine, pc: int) -> None:
-        self.slot = pc  # the only program of the machine begins at 0
+    def noted(self, slot: int, step: Step) -> Step:
+        """The step function, which notes that it is executed.  The only program of the machine begins at 0."""
+
+        def note() -> int:
+            self.slot = slot
+            return step()
+
+        return note
 
 
 # --- programs and maps ------------------------------------------------------------------------------------------------
@@ -163,6 +185,13 @@ class WitnessContext(Context):
                 raise InputError("the context has no fields")
             _demand(region, offset, content)
         return arguments
+
+    @property
+    def packet(self) -> bytes | None:
+        return self._context.packet
+
+    def fields(self) -> dict[str, Any]:
+        return self._context.fields()
 
 
 def _new_context(program: ProgramSpec, witness: Witness) -> Context:

@@ -6,9 +6,8 @@ maps comes out as it does, so that a run on a witness is a run that can happen.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pybpftime.errors import Fault, FaultKind, InputError
 from pybpftime.helpers import Helper, HelperTable
@@ -63,24 +62,29 @@ FALLIBLE = frozenset(
 """Helpers that may fail for want of memory, room or a partner: then they return a negative errno (NULL, where they
 return a pointer) and have done nothing.  Whether a success is possible, they show themselves."""
 
+T = TypeVar("T")
 Results = Iterable[tuple[int, int]]
 Contents = Iterable[tuple[int, bytes]]
 
 
+ANSWERED = "answered as demanded"
+"""In the effects of a run: the slots of the calls that were, so that a run can be gone on with from any step."""
+
+
 class Demands:
-    """What the calls of one run are to return, by slot of the call and in order, and what they are to write.
+    """What the calls of a run are to return, by slot of the call and in order, and what they are to write.
 
     `slot` says which instruction runs.
     """
 
     def __init__(self, slot: Callable[[], int], results: Results, written: Contents) -> None:
         self._slot = slot
-        self._results: dict[int, deque[int]] = {}
-        self._written: dict[int, deque[bytes]] = {}
+        self._results: dict[int, list[int]] = {}
+        self._written: dict[int, list[bytes]] = {}
         for at, value in results:
-            self._results.setdefault(at, deque()).append(value & MASK64)
+            self._results.setdefault(at, []).append(value & MASK64)
         for at, content in written:
-            self._written.setdefault(at, deque()).append(content)
+            self._written.setdefault(at, []).append(content)
 
     def imposed_on(self, table: HelperTable) -> HelperTable:
         """The table with helpers that answer as demanded, where they can."""
@@ -95,7 +99,7 @@ class Demands:
         """A helper that is not implemented may still find nothing: its NULL needs no implementation."""
 
         def answer(machine: Machine, *arguments: Any) -> int:
-            if _next(self._results, self._slot()) == 0:
+            if self._next(machine)[0] == 0:
                 return 0
             raise Fault(FaultKind.TRAP, f"{helper.declaration.name}#{helper.id} is not implemented")
 
@@ -107,9 +111,7 @@ class Demands:
             return function
 
         def answer(machine: Machine, *arguments: Any) -> int | Rounds | None:
-            slot = self._slot()
-            result: int | None = _next(self._results, slot)
-            content: bytes | None = _next(self._written, slot)
+            result, content = self._next(machine)
             if result is None and content is None:
                 return function(machine, *arguments)
             if name in SOURCES:
@@ -122,10 +124,19 @@ class Demands:
 
         return answer
 
+    def _next(self, machine: Machine) -> tuple[int | None, bytes | None]:
+        """What the call that is made now is to return and to write; None where nothing is demanded any more."""
+        slot = self._slot()
+        results, written = self._results.get(slot, ()), self._written.get(slot, ())
+        answered: list[int] = machine.effects.records.setdefault(ANSWERED, [])
+        index = answered.count(slot)
+        if index < max(len(results), len(written)):
+            answered.append(slot)
+        return _at(results, index), _at(written, index)
 
-def _next(queues: Mapping[int, deque[Any]], slot: int) -> Any:
-    queue = queues.get(slot)
-    return queue.popleft() if queue else None
+
+def _at(demands: Sequence[T], index: int) -> T | None:
+    return demands[index] if index < len(demands) else None
 
 
 def _asked(declaration: HelperDeclaration, result: int) -> int:
