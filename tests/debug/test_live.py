@@ -25,11 +25,16 @@ from pybpftime.runtime.load import read_object
 __all__ = ["build_target", "can_trace"]
 
 PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "malloc.O0.bpf.o"
-WORK = "import sys, ctypes\nprint('ready', flush=True)\nsys.stdin.readline()\n" + (
-    "libc = ctypes.CDLL(None)\nlibc.malloc.restype = ctypes.c_void_p\n"
-    "blocks = [libc.malloc(size) for size in (1111111, 2222222, 3333333)]\nprint('done', flush=True)\n"
-    "sys.stdin.readline()\n"
-)
+WORK = """
+import sys, ctypes
+print('ready', flush=True)
+sys.stdin.readline()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+blocks = [libc.malloc(size) for size in (1111111, 2222222, 3333333)]
+print('done', flush=True)
+sys.stdin.readline()
+"""
 SIZES = [1111111, 2222222, 3333333]
 
 pytestmark = pytest.mark.usefixtures("can_trace")
