@@ -56,7 +56,7 @@ class LiveDebug:
     def _handler(self, program: Program) -> Handler:
         def handle(tid: int) -> None:
             self._source.tid = tid
-            label = f"hit {len(self.session.world.invocations) + 1}, thread {tid}"
+            label = f"hit {len(self.session.world.invocations) + 1} (thread {tid})"
             registers = bytes(self._attachment.registers)
             self._hit(Invocation(program.name, ctx=registers, fields=fields_of(self._source), label=label))
 
