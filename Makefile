@@ -52,6 +52,11 @@ proofs: $(VENV)/.dev ## Prove the verifier's operators anew with z3, and write t
 campaign-%: $(VENV)/.dev ## Run a long campaign: differential, objects, streams, ... (ARGS="--count 1000")
 	@$(BIN)/python -m tools.campaign_$* $(ARGS)
 
+.PHONY: vscode
+vscode: ## Pack the extension for VS Code (needs npm)
+	@mkdir -p build && cp -r docs/editors/vscode build/ && cp LICENSE build/vscode/ \
+	  && cd build/vscode && npx --yes @vscode/vsce package --no-dependencies --skip-license --out ../pybpftime.vsix
+
 .PHONY: lock
 lock: ## Pin the newest versions of everything `make test` uses
 	@$(find_python); rm -rf build/lock; "$$python" -m venv build/lock

@@ -16,10 +16,16 @@ SymbolsOf = Callable[[ProgramSpec], ProgramSymbols]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodePlace:
-    """The instruction at `slot` of a program."""
+    """The instruction at `slot` of a program.
+
+    Several functions may begin there, when one is inlined into the other: `function`, or `line`, says which one is
+    meant.
+    """
 
     spec: ProgramSpec
     slot: int
+    function: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class PlaceFinder:
         if nearest is None:
             raise InputError(self._why_no_line(file, line))
         places = [
-            (slots.file, CodePlace(spec, slot))
+            (slots.file, CodePlace(spec, slot, line=nearest))
             for spec, slots in found
             if slots is not None and slots.line == nearest
             for slot in slots.slots
@@ -78,7 +84,9 @@ class PlaceFinder:
     def function(self, name: str) -> Places:
         """Where a function begins, behind its prologue, and where each inlined copy does."""
         places = [
-            CodePlace(spec, slot) for spec in self._specs for slot in self._symbols_of(spec).slots_of_function(name)
+            CodePlace(spec, slot, name)
+            for spec in self._specs
+            for slot in self._symbols_of(spec).slots_of_function(name)
         ]
         if not places:
             raise InputError(f"there is no function named {name[:60]}; {hint(name, self.functions())}")

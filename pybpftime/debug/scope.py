@@ -132,11 +132,11 @@ class FrameScope:
 
     def locals(self) -> Iterator[TypedValue]:
         """The parameters and variables of the function, hidden ones left out."""
-        seen: set[str] = set()
-        for one in () if self.frame is None else sorted(self.frame.variables, key=lambda one: -one.depth):
-            if one.name not in seen:
-                seen.add(one.name)
-                yield self.local(one)
+        names = () if self.frame is None else dict.fromkeys(one.name for one in self.frame.variables)
+        for name in names:
+            found = None if self.frame is None else self.frame.variable(name)
+            if found is not None:
+                yield self.local(found)
 
     def local(self, variable: LocalVariable) -> TypedValue:
         """A variable of the frame."""

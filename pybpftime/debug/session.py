@@ -305,8 +305,10 @@ class Session:
         """The names that code at a place can see, in whatever call control comes there."""
         symbols = self.symbols_of(place.spec)
         scopes = symbols.scopes_at(place.slot)
+        meant = (one for one in scopes if place.function == one.name or (one.line and place.line == one.line.line))
+        scope = next(meant, scopes[0] if scopes else None)
         target = FrameTarget(self.world, self._change)
-        return FrameScope(self.world, target, symbols, scopes[0] if scopes else None, place.slot, self.kept)
+        return FrameScope(self.world, target, symbols, scope, place.slot, self.kept)
 
     def _condition(self, text: str, place: CodePlace) -> Callable[[], bool]:
         return compile_condition(text, self._scope_at(place))
