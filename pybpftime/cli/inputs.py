@@ -208,6 +208,18 @@ def read_limits(text: str | None) -> Limits:
         raise InputError(f"--limits: {error}") from None
 
 
+def make_environment(offered: Environment | None, cpus: int | None, text: str | None) -> Environment:
+    """The environment of a helper module, else the usual one, with what --cpus and --environment set."""
+    environment = Environment() if offered is None else offered
+    if cpus is not None:
+        environment.cpu_count = cpus
+    if text is not None:
+        set_environment(environment, text)
+    if environment.cpu >= environment.cpu_count:
+        raise InputError(f"there is no cpu {environment.cpu}: --cpus says how many there are, {environment.cpu_count}")
+    return environment
+
+
 def set_environment(environment: Environment, text: str) -> None:
     """--environment: set fields of `environment` from an object of them; `random_seed` stands for `random`.
 

@@ -18,6 +18,10 @@ from pybpftime.errors import BpfError
 COMMANDS = {
     "run": "run",
     "verify": "verify",
+    "debug": "debug",
+    "dap": "dap",
+    "record": "record",
+    "replay": "replay",
     "info": "info",
     "disasm": "assembly",
     "asm": "assembly",
@@ -25,6 +29,7 @@ COMMANDS = {
     "helpers": "reference",
     "maps": "reference",
     "trace": "trace",
+    "trace-diff": "trace_diff",
     "detach": "trace",
 }
 
@@ -39,7 +44,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"pybpftime.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -69,12 +74,13 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pybpftime")
 def cli() -> None:
-    """Run, verify, inspect and take apart eBPF programs in user space.
+    """Run, verify, debug, inspect and take apart eBPF programs in user space.
 
     \b
     Examples:
       pybpftime run xdp_parser.bpf.o --pcap mixed.pcap --dump-maps
       pybpftime verify xdp_parser.bpf.o
+      pybpftime debug xdp_parser.bpf.o --pcap mixed.pcap
       pybpftime info prog.bpf.o
       printf 'r0 = 42\\nexit\\n' | pybpftime run -
     """

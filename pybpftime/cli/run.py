@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from pybpftime.cli.inputs import (
     TYPE,
     chosen_level,
     level_options,
+    make_environment,
     only_one,
     read_bytes,
     read_helpers,
@@ -22,7 +24,6 @@ from pybpftime.cli.inputs import (
     read_limits,
     read_source,
     require_name,
-    set_environment,
 )
 from pybpftime.cli.interrupt import Interrupts
 from pybpftime.cli.output import console
@@ -32,7 +33,7 @@ from pybpftime.cli.run_json import JsonOutput
 from pybpftime.cli.run_output import KernelReport, Output, Printer, Report, Run
 from pybpftime.engines import DEFAULT_BUDGET
 from pybpftime.errors import BpfError, Fault, HostError, InputError, LimitExceeded
-from pybpftime.machine import LEVELS, Environment, Observer
+from pybpftime.machine import LEVELS, Observer
 from pybpftime.machine.environment import MAX_CPUS
 from pybpftime.program.packets import Packet
 from pybpftime.program.types import PROGRAM_TYPES
@@ -67,6 +68,7 @@ class Options:
     helper_files: tuple[str, ...]
     kernel: bool
     trace: bool
+    trace_out: str | None
     no_verify: bool
     witness: str | None
     coverage: str | None
@@ -110,6 +112,7 @@ class Inputs:
 @click.option("--witness", metavar="FILE", help="Run on the input that `verify --witness-out` wrote.")
 @click.option("--kernel", is_flag=True, help="Run the packets in the running kernel too, and compare.")
 @click.option("--trace", is_flag=True, help="Show every instruction and what it changed.")
+@click.option("--trace-out", metavar="FILE", help="Write every instruction to a file, as JSON lines.")
 @click.option("--coverage", metavar="FILE", help="Write (or merge into) an lcov file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def run(**options: Any) -> int:
@@ -145,6 +148,7 @@ def execute(options: Options) -> int:
     )
     _check_packet(chosen, options.pcap is not None or options.packet is not None)
     require_name("--coverage", options.coverage)
+    require_name("--trace-out", options.trace_out)
     if not options.no_verify:
         require_proved(loaded, [chosen.name])
     if options.coverage is not None:
@@ -154,8 +158,9 @@ def execute(options: Options) -> int:
     output: Output = (
         JsonOutput(chosen) if options.as_json else Printer(console(), chosen, options.source, table_form=table_form)
     )
-    with Interrupts() as interrupts:
-        session = _Session(chosen, inputs, output, interrupts, covered, trace=options.trace, keep=options.kernel)
+    with Interrupts() as interrupts, _trace_file(options.trace_out) as writers:
+        observers = writers if covered is None else [*writers, covered]
+        session = _Session(chosen, inputs, output, interrupts, observers, trace=options.trace, keep=options.kernel)
         try:
             session.run(read_runs(options.pcap, options.packet, output.note))
             if options.kernel:
@@ -176,7 +181,7 @@ def _load(options: Options) -> Object:
     loaded = Object(
         spec,
         level=LEVELS[chosen_level(strict=options.strict, linux=options.linux, lenient=options.lenient)],
-        environment=_environment(options, offered_environment(modules)),
+        environment=make_environment(offered_environment(modules), options.cpus, options.environment),
         helpers=table,
         limits=read_limits(options.limits),
         variables=dict(parse_variable(text) for text in options.variables),
@@ -186,23 +191,24 @@ def _load(options: Options) -> Object:
     return loaded
 
 
-def _environment(options: Options, offered: Environment | None) -> Environment:
-    """The environment of a helper module, else the usual one, with what the options set."""
-    environment = Environment() if offered is None else offered
-    if options.cpus is not None:
-        environment.cpu_count = options.cpus
-    if options.environment is not None:
-        set_environment(environment, options.environment)
-    if environment.cpu >= environment.cpu_count:
-        raise InputError(f"there is no cpu {environment.cpu}: --cpus says how many there are, {environment.cpu_count}")
-    return environment
+@contextmanager
+def _trace_file(name: str | None) -> Iterator[list[Observer]]:
+    """What writes the trace of all runs to a file, if there shall be one.  HostError when it cannot be written."""
+    if name is None:
+        yield []
+        return
+    from pybpftime.cli.trace_report import report_file  # most runs write no trace
+    from pybpftime.runtime.trace_file import TraceWriter
+
+    with report_file(name) as stream:
+        yield [TraceWriter(stream)]
 
 
 class _Session:
     """All runs of one command."""
 
     def __init__(
-        self, program: Program, inputs: Inputs, output: Output, interrupts: Interrupts, coverage: Coverage | None,
+        self, program: Program, inputs: Inputs, output: Output, interrupts: Interrupts, observers: Sequence[Observer],
         *, trace: bool, keep: bool,
     ) -> None:  # fmt: skip
         self.report = Report()
@@ -211,7 +217,7 @@ class _Session:
         self._inputs = inputs
         self._output = output
         self._interrupts = interrupts
-        self._observers: list[Observer] = [] if coverage is None else [coverage]
+        self._observers = list(observers)
         if trace:
             self._observers.append(Tracer(self._step))
         self._trace = trace
@@ -285,7 +291,7 @@ def _run_witness(options: Options, file: str) -> int:
         "--pcap": options.pcap, "--packet": options.packet, "--mem": options.mem, "--ctx": options.ctx,
         "--maps": options.map_contents, "--set": options.variables, "--limits": options.limits, "--cpus": options.cpus,
         "--environment": options.environment, "--kernel": options.kernel, "--coverage": options.coverage,
-        "--dump-maps": options.dump_maps, "--repeat": options.repeat != 1,
+        "--dump-maps": options.dump_maps, "--repeat": options.repeat != 1, "--trace-out": options.trace_out,
     }  # fmt: skip
     given = [name for name, value in others.items() if value]
     if given:

@@ -57,7 +57,7 @@ class Options:
     is_flag=True,
     help="Say everything of each rejection, also where there are several programs; and what z3 proved of safe ones.",
 )
-@click.option("--witness-out", metavar="FILE", help="Write the input that breaks the program, for `run --witness`.")
+@click.option("--witness-out", metavar="FILE", help="Write the input that breaks the program, for `debug --witness`.")
 @click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
               help="Instructions that may be processed for a program.")  # fmt: skip
 @click.option("--timeout", default=TIMEOUT, type=click.FloatRange(0, 86_400, min_open=True), show_default=True,

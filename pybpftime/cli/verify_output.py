@@ -210,7 +210,7 @@ def _advice(report: Report, answer: Answer, witness_file: str | None) -> Iterato
     assert objection is not None
     yield f"fix: {advice(report)}", "green"
     if report.witness is not None and witness_file is not None:
-        yield f"see it: pybpftime run {answer.task.file} -p {answer.task.program} --witness {witness_file}", ""
+        yield f"see it: pybpftime debug {answer.task.file} -p {answer.task.program} --witness {witness_file}", ""
     if answer.without_solver:
         yield "note: z3 is not installed, and more is proved with it: pip install 'pybpftime[verify]'", "yellow"
 

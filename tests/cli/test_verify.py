@@ -188,7 +188,7 @@ def test_a_witness_is_written_and_runs(invoke: Invoke, invoke_json: InvokeJson, 
     source = rejected / "map-value-off-by-one.bpf.o"
     text = invoke("verify", source, "-p", "broken", "--witness-out", file, code=1).stdout
     assert "xdp_md.rx_queue_index = 8" in text
-    assert f"see it: pybpftime run {source} -p broken --witness {file}" in text
+    assert f"see it: pybpftime debug {source} -p broken --witness {file}" in text
     result = invoke("run", source, "--witness", file, code=1)
     assert "memory fault: load of 8 bytes at map tables+64: 8 bytes past the end" in result.stdout
     assert "-> " not in result.stdout
