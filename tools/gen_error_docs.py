@@ -39,9 +39,9 @@ This folder is written by `tools/gen_error_docs.py`.  Each page has a program th
 safe, what it prints, and the program as it is right; tests verify both.  The first line of the output, which has a time
 in it, is left out.
 
-The verdict *unsafe* comes with an input, which `--witness-out FILE` writes.  `pybpftime debug OBJ --witness FILE` opens it
-in the debugger, `pybpftime run OBJ --witness FILE --trace` shows each step.  *Not proved* means that no input was found:
-the reason may be a rule of Linux that is not about any input, and such reasons are marked.
+The verdict *unsafe* comes with an input, which `--witness-out FILE` writes.  `pybpftime debug OBJ --witness FILE`
+opens it in the debugger, `pybpftime run OBJ --witness FILE --trace` shows each step.  *Not proved* means that no input
+was found: the reason may be a rule of Linux that is not about any input, and such reasons are marked.
 """
 
 

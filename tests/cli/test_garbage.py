@@ -94,7 +94,7 @@ def test_mutated_objects_never_crash(programs: Path, tmp_path: Path, seed: int) 
     ("arguments", "message"),
     [
         (("rnu",), "did you mean run?"),
-        (("frobnicate",), "there is run, verify, info"),
+        (("frobnicate",), "there is run, verify, debug"),
         (("run",), "OBJ"),
         (("run", "x", "--repeat", "0"), "--repeat"),
         (("run", "x", "--frobnicate"), "--frobnicate"),
