@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pybpftime.debug.memory import peek
+from pybpftime.debug.packet import packet_at
 from pybpftime.debug.symbols import Frame as SymbolFrame
 from pybpftime.debug.symbols import LocalVariable, ProgramSymbols, ScopeFrame
 from pybpftime.debug.timeline import Change
@@ -31,7 +32,6 @@ from pybpftime.maps.hash import HashMap
 from pybpftime.maps.lru import LruHashMap
 from pybpftime.program import dwarf_expression
 from pybpftime.program.btf import Btf, DataSec, Enum, Enum64, Kind, Var
-from pybpftime.program.contexts.packet_context import PacketContext
 from pybpftime.uapi import MapType
 
 KEYWORD_KINDS: Mapping[str, tuple[Kind, ...]] = {
@@ -178,7 +178,7 @@ class FrameScope:
         )  # fmt: skip
 
     def packet(self) -> tuple[int, int] | None:
-        return packet_of(self.world)
+        return packet_at(self.world)
 
     def special(self, name: str) -> int | TypedValue | None:
         world = self.world
@@ -256,17 +256,6 @@ class FrameScope:
                     )
 
 
-def packet_of(world: World) -> tuple[int, int] | None:
-    """Address and length of the packet as it is now; None where there is none."""
-    context = world.machine.context if world.has_begun else None
-    if not isinstance(context, PacketContext):
-        return None
-    for region in world.machine.memory:
-        if region.data is context.buffer:
-            return region.base + context.head, context.length
-    return None
-
-
 def _place(location: dwarf_expression.Location | None) -> Place:
     match location:
         case dwarf_expression.MemoryAt(address):
@@ -289,4 +278,4 @@ def _type(world: World, type_id: int, size: int) -> CType:
     return c_type(names[size], "little") if size in names else c_type("__u8", "little").array(size)
 
 
-__all__ = ["OFFSET_MASK", "FrameScope", "FrameTarget", "MapInScope", "MapType", "packet_of"]
+__all__ = ["OFFSET_MASK", "FrameScope", "FrameTarget", "MapInScope", "MapType", "packet_at"]

@@ -29,9 +29,9 @@ def test_with_addresses_and_branches() -> None:
     repl("break count_flow", "continue")
     plain, full = repl("why flow->source_port"), repl("why/f flow->source_port")
     assert len(full.splitlines()) > len(plain.splitlines())
-    assert "ipv4.ihl" not in plain
+    assert "ipv4.version_ihl" not in plain
     assert "address" in repl("why/a flow->source_port")
-    assert "packet[18] ipv4.ihl = 0x45" in repl("why/a200 flow->source_port")
+    assert "packet[18] ipv4.version_ihl = 0x45" in repl("why/a200 flow->source_port")
     assert re.search(r"branch .*if ", repl("why/b flow->source_port"))
 
 

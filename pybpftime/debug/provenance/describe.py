@@ -9,7 +9,6 @@ from itertools import pairwise
 from pybpftime.debug.call_effects import PACKET_SLOT
 from pybpftime.debug.memory import peek
 from pybpftime.debug.provenance.flow import ALL_LANES
-from pybpftime.debug.provenance.packet import packet_names
 from pybpftime.debug.provenance.parts import HELD, SHARED_REGISTERS, NodeKind, RawNode, RawUse, runs
 from pybpftime.debug.provenance.slice import Slice
 from pybpftime.debug.sources import Sources
@@ -25,6 +24,7 @@ from pybpftime.maps.slab import key_text
 from pybpftime.program.contexts.packet_context import PacketContext
 from pybpftime.program.contexts.region import StructureRegion
 from pybpftime.program.contexts.skb import SkbContext
+from pybpftime.program.packet_headers import packet_names
 from pybpftime.program.spec import MapReference, ProgramSpec
 
 SymbolsOf = Callable[[ProgramSpec], ProgramSymbols]

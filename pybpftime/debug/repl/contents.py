@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pybpftime.debug.packet import packet_of
 from pybpftime.debug.repl.interpreter import Interpreter
 from pybpftime.debug.repl.show import invocation_text
 from pybpftime.debug.repl.table import command
-from pybpftime.debug.scope import packet_of
 from pybpftime.errors import InputError
-from pybpftime.program.contexts.skb import SkbContext
-from pybpftime.program.contexts.xdp import XdpContext
-from pybpftime.program.packet_summary import summarise
 from pybpftime.runtime import MapView
 from pybpftime.runtime.names import no_such
 
@@ -40,18 +37,15 @@ def map_(repl: Interpreter, text: str) -> None:
 
 @command("packet", usage="packet [all]", example="packet")
 def packet(repl: Interpreter, text: str) -> None:
-    """Show the packet as it is now: its layers on a line, and its bytes with their offsets."""
+    """Show the packet as it is now: its layers, a line each, and its bytes with their offsets."""
     world = repl.session.world
     found = packet_of(world)
     if found is None:
         raise InputError("the program has no packet")
-    address, length = found
-    content = repl.session.scope().target.read(address, length)
-    if content is None:
-        raise InputError("the packet cannot be read")
-    has_frame = isinstance(world.machine.context, XdpContext | SkbContext)
-    summary = f": {summarise(content)}" if has_frame else ""
-    repl.say(f"{invocation_text(world)}, {length} bytes{summary}")
+    content, length = found.content, len(found.content)
+    repl.say(f"{invocation_text(world)}, {length} bytes: {found.summary}")
+    for line in found.lines():
+        repl.say(f"  {line}")
     shown = len(content) if text == "all" else min(len(content), MOST_BYTES)
     for row in hex_rows(content[:shown]):
         repl.say(row)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -29,6 +30,9 @@ from pybpftime.debug.stops import Reason, Stop
 from pybpftime.errors import BpfError, InputError
 from pybpftime.program.btf import Btf
 from pybpftime.runtime import MapView
+
+if TYPE_CHECKING:  # most sessions never ask the verifier
+    from pybpftime.debug.belief import Beliefs
 
 PROMPT = "(bpf) "
 BLOCK_PROMPT = "> "
@@ -96,6 +100,8 @@ class Interpreter:
         self.interrupted = False
         self.listed: tuple[str, int] | None = None
         """File and last line of the last `list`."""
+        self.beliefs: Beliefs | None = None
+        """The verifier's side, once it was asked for."""
         self.memory_format = MemoryFormat()
         self.memory_at: int | None = None
         self.view = StopView(self)

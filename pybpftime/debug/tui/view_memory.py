@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pybpftime.debug.expression import MapValue
 from pybpftime.debug.memory import peek
-from pybpftime.debug.scope import packet_of
+from pybpftime.debug.packet import packet_of
 from pybpftime.debug.session import Session
 from pybpftime.debug.values import TypedValue
 from pybpftime.errors import InputError
@@ -14,7 +14,6 @@ from pybpftime.isa.encoding import MASK64
 from pybpftime.machine import Memory
 from pybpftime.machine.memory import OFFSET_MASK
 from pybpftime.machine.stack import TrackedStack
-from pybpftime.program.packet_summary import summarise
 
 SHOWN = 512
 """Bytes of memory that are shown from an address on."""
@@ -70,25 +69,17 @@ def memory_view(session: Session, text: str, before: BytesView | None) -> BytesV
 def packet_view(session: Session, before: PacketView | None) -> PacketView:
     """The packet of the invocation; no layers where it has none."""
     world = session.world
-    context = world.machine.context if world.has_begun else None
-    data = None if context is None else context.packet
-    if data is None:
+    packet = packet_of(world)
+    if packet is None:
         return PacketView((), BytesView("packet", note="This program has no packet."))
-    place = packet_of(world)
-    address = 0 if place is None else place[0]
+    data, address = packet.content, packet.address
     shown = data[:LONGEST_PACKET]
     note = "" if len(data) == len(shown) else f"{len(data) - len(shown)} more bytes"
     old = None if before is None else before.content
-    pointers = _pointers(session, address, len(data)) if address else ()
+    pointers = _pointers(session, address, len(data))
     changed = _changed(address, shown, old)
     content = BytesView(f"{len(data)} bytes", address, 0, shown, None, changed, pointers, note)
-    return PacketView(tuple(_layers(data)), content)
-
-
-def _layers(data: bytes) -> list[str]:
-    if len(data) < 14:
-        return [summarise(data)]
-    return [f"{data[6:12].hex(':')} > {data[:6].hex(':')} type {data[12:14].hex()}", summarise(data)]
+    return PacketView((packet.summary, *packet.lines()), content)
 
 
 def _stack(session: Session, before: BytesView | None) -> BytesView:

@@ -40,7 +40,8 @@ def session_on(path: Path, runs: Sequence[Invocation]) -> Session:
 
 
 @cache
-def _frames() -> tuple[Packet, ...]:
+def captured() -> tuple[Packet, ...]:
+    """The packets of the capture."""
     return tuple(read_packets(str(MIXED)))
 
 
@@ -68,8 +69,8 @@ class Repl(Interpreter):
 
 def parser(first: int = 1, last: int = 12, path: Path = PARSER) -> Repl:
     """The parser on packets of the capture."""
-    frames = _frames()[first - 1 : last]
-    runs = [Invocation("parse", packet=one.data, label=f"packet {one.number}") for one in frames]
+    chosen = captured()[first - 1 : last]
+    runs = [Invocation("parse", packet=one.data, label=f"packet {one.number}") for one in chosen]
     return Repl(session_on(path, runs))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from debug.debug_support import TESTS, session_of
-from debug.repl.repl_support import OPTIMISED, Repl, parser, program
+from debug.repl.repl_support import OPTIMISED, Repl, captured, parser, program, session_on
 
 from pybpftime.debug.timeline import Invocation
 
@@ -177,12 +177,24 @@ def test_showing_a_ring_buffer_leaves_its_records() -> None:
 def test_the_packet(stopped: Repl) -> None:
     lines = stopped("packet").splitlines()
     assert lines[0] == "packet 4 of 3, 58 bytes: vlan 10 IPv4 192.0.2.1:40000 > 192.0.2.2:80 TCP [S]"
-    assert lines[1].startswith("     0  02 00 00 00 00 02 02 00  00 00 00 01 81 00 00 0a  ")
+    assert lines[1].startswith("  eth   dest 02:00:00:00:00:02, ")
+    assert lines[2].startswith("  vlan  tci 0x000a, ")
+    assert "ttl 64, protocol 6, " in lines[3] and "saddr 192.0.2.1, " in lines[3]
+    assert "source 40000, dest 80, " in lines[4]
+    assert lines[5].startswith("     0  02 00 00 00 00 02 02 00  00 00 00 01 81 00 00 0a  ")
     assert stopped("info packet").splitlines() == lines
     assert "IPv4 192.0.2.1:40000" in stopped("set packet[27] = 17", "packet")
     assert "UDP" in stopped("packet")
     assert stopped("goto 0").count("packet")
     assert program("r0 = 0\nexit")("packet") == "error: the program has no packet\n"
+
+
+def test_the_packet_of_a_program_that_sees_no_ethernet_header() -> None:
+    frame = next(one.data for one in captured() if one.data[12:14] == b"\x08\x00" and len(one.data) > 40)
+    path = TESTS / "programs" / "cgroup_skb.bpf.o"
+    lines = Repl(session_on(path, [Invocation("ingress", packet=frame)]))("packet").splitlines()
+    assert lines[0].startswith(f"run 1, {len(frame) - 14} bytes: IPv4 ")
+    assert lines[1].startswith("  ipv4  version_ihl 0x45, ")
 
 
 def test_a_long_packet_is_cut() -> None:

@@ -4,56 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pybpftime.debug.dap.backend.rows import Indexed, Named, Row, Style
 from pybpftime.debug.frames import Frame
-from pybpftime.debug.provenance.packet import Header, headers_of
-from pybpftime.debug.scope import packet_of
+from pybpftime.debug.packet import Layer, packet_of
 from pybpftime.debug.session import Session
 from pybpftime.debug.timeline import Change
 from pybpftime.debug.values import TypedValue
 from pybpftime.errors import InputError
-from pybpftime.program.packet_summary import summarise
-
-MAC, IPV4, IPV6 = 6, 4, 16
-"""Sizes of addresses."""
-ADDRESSES = ("saddr", "daddr", "sip", "tip")
-IN_HEXADECIMAL = ("proto", "check", "checksum", "cksum", "tci", "pro", "id", "frag_off", "ihl", "tos", "flags", "doff")
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A header at byte `offset` of the packet, with the fields that the UAPI struct of Linux has."""
-
-    name: str
-    offset: int
-    fields: Header
-
-
-def field_text(name: str, content: bytes) -> str:
-    """The bytes of a field, as people write them."""
-    if len(content) == MAC:
-        return content.hex(":")
-    if name in ADDRESSES and len(content) in (IPV4, IPV6):
-        return str(ipaddress.ip_address(content))
-    return _hex(content) if name in IN_HEXADECIMAL else str(int.from_bytes(content))
-
-
-def _hex(content: bytes) -> str:
-    return f"{int.from_bytes(content):#0{2 + 2 * len(content)}x}"
+from pybpftime.program.packet_headers import MAC, field_text, hexadecimal
 
 
 def packet_rows(session: Session, frame: Frame | None, style: Style) -> list[Row]:
     """A line about the packet, its layers, its bytes."""
-    found = packet_of(session.world)
-    content = None if found is None else session.scope(frame).target.read(*found)
-    if found is None or content is None:
+    packet = packet_of(session.world)
+    if packet is None:
         return []
-    start, length = found
-    rows = [Row("summary", summarise(content), read_only=True), Row("length", style.number(length), read_only=True)]
-    layers = [Layer(*header) for header in headers_of(content)]
-    rows += [_layer_row(session, frame, layer, start, style) for layer in layers]
+    start, length = packet.address, len(packet.content)
+    rows = [Row("summary", packet.summary, read_only=True), Row("length", style.number(length), read_only=True)]
+    rows += [_layer_row(session, frame, layer, start, style) for layer in packet.layers]
     rows.append(Row("bytes", f"{length} bytes", "unsigned char[]", "packet", _bytes(session, frame), address=start))
     return rows
 
@@ -74,7 +43,7 @@ def _field_rows(session: Session, frame: Frame | None, layer: Layer, start: int,
         if content is None:
             return
         path = f"packet[{offset}]" if size == 1 else f"packet[{offset}:{offset + size}]"
-        text = _hex(content) if style.hex else field_text(name, content)
+        text = hexadecimal(content) if style.hex else field_text(name, content)
 
         def assign(given: str, address: int = start + offset, size: int = size) -> None:
             session.change(Change.MEMORY, address, _field_bytes(session, frame, given, size))
@@ -98,15 +67,14 @@ def _field_bytes(session: Session, frame: Frame | None, text: str, size: int) ->
 
 
 def _bytes(session: Session, frame: Frame | None) -> Indexed:
-    found = packet_of(session.world)
+    packet = packet_of(session.world)
 
     def make(style: Style, wanted: range) -> list[Row]:
-        content = None if found is None else session.scope(frame).target.read(found[0], found[1])
-        if content is None or found is None:
+        if packet is None:
             return []
+        content, start = packet.content, packet.address
         return [
-            Row(f"[{at}]", f"{content[at]:#04x}", "unsigned char", f"packet[{at}]", address=found[0] + at)
-            for at in wanted
+            Row(f"[{at}]", f"{content[at]:#04x}", "unsigned char", f"packet[{at}]", address=start + at) for at in wanted
         ]
 
-    return Indexed(frame, 0 if found is None else found[1], make)
+    return Indexed(frame, 0 if packet is None else len(packet.content), make)

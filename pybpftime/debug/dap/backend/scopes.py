@@ -8,7 +8,8 @@ from pybpftime.debug.dap.backend.maps import map_rows
 from pybpftime.debug.dap.backend.packets import packet_rows
 from pybpftime.debug.dap.backend.rows import Container, Indexed, Named, Parts, Row, Style, value_row
 from pybpftime.debug.frames import Frame
-from pybpftime.debug.scope import FrameScope, packet_of
+from pybpftime.debug.packet import packet_at
+from pybpftime.debug.scope import FrameScope
 from pybpftime.debug.session import Session
 from pybpftime.debug.values import Memory, Register, TypedValue, c_type
 from pybpftime.isa.encoding import SLOT_BYTES
@@ -45,7 +46,7 @@ def scopes_of(session: Session, frame: Frame | None) -> Iterator[ScopeOf]:
     context = _context(session, frame)
     if context is not None:
         yield "Context", context, "", False
-    if packet_of(session.world) is not None:
+    if packet_at(session.world) is not None:
         yield "Packet", Named(frame, lambda style: packet_rows(session, frame, style)), "", False
     if any(view.spec.contents is None for view in session.object.maps.values()):
         yield "Maps", Named(frame, lambda style: map_rows(session, frame, style)), "", True

@@ -1,7 +1,8 @@
-"""Names for the bytes of a packet: `eth.type`, `ipv4.ttl`, `tcp.dest`; as far as its headers can be told."""
+"""The headers of a packet, field by field, with the names of the UAPI structs of Linux: `eth.proto`, `ipv4.ttl`."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 
 from pybpftime.program.packet_summary import ICMP, ICMPV6, SCTP, TCP, UDP, VLAN_TYPES
@@ -16,7 +17,7 @@ ARP: Header = {
     "sha": (8, 6), "sip": (14, 4), "tha": (18, 6), "tip": (24, 4),
 }  # fmt: skip
 IPV4: Header = {
-    "ihl": (0, 1), "tos": (1, 1), "tot_len": (2, 2), "id": (4, 2), "frag_off": (6, 2), "ttl": (8, 1),
+    "version_ihl": (0, 1), "tos": (1, 1), "tot_len": (2, 2), "id": (4, 2), "frag_off": (6, 2), "ttl": (8, 1),
     "protocol": (9, 1), "check": (10, 2), "saddr": (12, 4), "daddr": (16, 4),
 }  # fmt: skip
 IPV6: Header = {
@@ -35,6 +36,23 @@ TRANSPORT: Mapping[int, tuple[str, Header]] = {
 }  # fmt: skip
 IPV4_TYPE, IPV6_TYPE, ARP_TYPE = 0x0800, 0x86DD, 0x0806
 FRAGMENT_OFFSET = 0x1FFF
+MAC, IPV4_ADDRESS, IPV6_ADDRESS = 6, 4, 16
+"""Sizes of addresses."""
+ADDRESSES = ("saddr", "daddr", "sip", "tip")
+IN_HEXADECIMAL = (
+    "proto",
+    "check",
+    "checksum",
+    "cksum",
+    "tci",
+    "pro",
+    "id",
+    "frag_off",
+    "version_ihl",
+    "tos",
+    "flags",
+    "doff",
+)
 
 
 def packet_names(packet: bytes, offset: int, size: int) -> str:
@@ -71,3 +89,17 @@ def headers_of(packet: bytes) -> Iterator[tuple[str, int, Header]]:
         if rest[6] in TRANSPORT:
             name, header = TRANSPORT[rest[6]]
             yield name, offset + 40, header
+
+
+def field_text(name: str, content: bytes) -> str:
+    """The bytes of a field, as people write them."""
+    if len(content) == MAC:
+        return content.hex(":")
+    if name in ADDRESSES and len(content) in (IPV4_ADDRESS, IPV6_ADDRESS):
+        return str(ipaddress.ip_address(content))
+    return hexadecimal(content) if name in IN_HEXADECIMAL else str(int.from_bytes(content))
+
+
+def hexadecimal(content: bytes) -> str:
+    """A number in network byte order, with all its digits."""
+    return f"{int.from_bytes(content):#0{2 + 2 * len(content)}x}"
