@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from pybpftime.debug.tui.output import OutputLine
 from pybpftime.debug.tui.rows import CHANGED, Kind, Role, Row, Rows, Target, columns, note, row
@@ -11,6 +12,9 @@ from pybpftime.debug.tui.view_memory import BytesView, PacketView
 from pybpftime.debug.tui.view_values import RegisterView, VariableView
 
 LONGEST_CELL = 34
+LEAST_WIDTH = 20
+INDENT = " " * 6
+"""Of the further lines of a packet's layer."""
 WIDE_HEX = 78
 """The width from which on 16 bytes stand in a row, in place of 8."""
 OUTPUT_ROLES = {"error": Role.ERROR, "stop": Role.DIM, "input": Role.NAME, "printk": Role.SOURCE, "log": Role.SOURCE}
@@ -57,7 +61,8 @@ def byte_rows(content: BytesView, width: int) -> Rows:
 
 def packet_rows(packet: PacketView, width: int) -> Rows:
     """The layers, and the bytes under them."""
-    return [*(row((layer, Role.NAME)) for layer in packet.layers), *_bytes(packet.content, width)]
+    lines = (line for layer in packet.layers for line in wrap(layer, max(width, LEAST_WIDTH), subsequent_indent=INDENT))
+    return [*(row((line, Role.NAME)) for line in lines), *_bytes(packet.content, width)]
 
 
 def _bytes(content: BytesView, width: int) -> Iterator[Row]:

@@ -193,7 +193,8 @@ def test_the_packet_and_who_points_into_it() -> None:
     assert seen.packet.content.data == frame
     assert seen.packet.layers[1].startswith(f"eth   dest {frame[:6].hex(':')}, source {frame[6:12].hex(':')}, ")
     offset, name = seen.packet.content.pointers[0]
-    row = packet_rows(seen.packet, 40)[len(seen.packet.layers) + offset // 8]
+    rows = packet_rows(seen.packet, 40)
+    row = rows[len(rows) - -(-len(frame) // 8) + offset // 8]
     assert row.text.rstrip().endswith(f"← {name}")
     session.change(Change.MEMORY, session.value("(void *)packet").number(), b"\x55")  # type: ignore[union-attr]
     assert see(session, seen).packet.content.changed == {0}
