@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 from pybpftime.debug.calls import HelperCall, helper_calls
 from pybpftime.debug.places import CodePlace, Places
@@ -102,6 +103,16 @@ def parse_hit_condition(text: str) -> tuple[Callable[[int, int], bool], int]:
     return HIT_CONDITIONS[match[1] or "=="], int(match[2])
 
 
+class BreakpointOptions(TypedDict, total=False):
+    """What a new breakpoint may be given; see Breakpoint."""
+
+    condition: str
+    hit_condition: str
+    log: str
+    enabled: bool
+    temporary: bool
+
+
 Compile = Callable[[str, CodePlace], Condition]
 """A condition at a place, as a test of the state when control is there."""
 Log = Callable[["Breakpoint", CodePlace], None]
@@ -120,9 +131,9 @@ class BreakpointTable:
         self.collect: Callable[[tuple[int, ...]], None] | None = None
         """While going back: told of hits instead of stopping; nothing is counted or put out."""
 
-    def add(self, text: str, where: Places | CallPattern, **options: str | bool) -> Breakpoint:
+    def add(self, text: str, where: Places | CallPattern, **options: Unpack[BreakpointOptions]) -> Breakpoint:
         """A new breakpoint; InputError for a condition that has no meaning at some place of it."""
-        one = Breakpoint(self._next, text, where, **options)  # type: ignore[arg-type]  # its own fields
+        one = Breakpoint(self._next, text, where, **options)
         self.check(one)
         self.next_number()
         self.all[one.number] = one

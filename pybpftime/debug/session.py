@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
-from pybpftime.debug.breakpoints import Breakpoint, BreakpointTable, CallPattern, interpolate
+from pybpftime.debug.breakpoints import Breakpoint, BreakpointOptions, BreakpointTable, CallPattern, interpolate
 from pybpftime.debug.expression import MapValue, compile_condition, compile_expression
 from pybpftime.debug.frames import Frame, frames_of
 from pybpftime.debug.marks import MarkTable
@@ -230,16 +230,16 @@ class Session:
 
     # -- breakpoints ---------------------------------------------------------------------------------------------------
 
-    def break_at(self, text: str, *, file: str | None = None, **options: str | bool) -> Breakpoint:
+    def break_at(self, text: str, *, file: str | None = None, **options: Unpack[BreakpointOptions]) -> Breakpoint:
         """A breakpoint at a place; the options are those of Breakpoint.  InputError for a place that is none."""
         places = self.places.find(text, file=file or self._current_file())
         return self.breakpoints.add(places.text, places, **options)
 
-    def break_at_places(self, places: Places, **options: str | bool) -> Breakpoint:
+    def break_at_places(self, places: Places, **options: Unpack[BreakpointOptions]) -> Breakpoint:
         """The same for places that were found already."""
         return self.breakpoints.add(places.text, places, **options)
 
-    def break_on_call(self, pattern: CallPattern, **options: str | bool) -> Breakpoint:
+    def break_on_call(self, pattern: CallPattern, **options: Unpack[BreakpointOptions]) -> Breakpoint:
         """A breakpoint on calls of helpers."""
         text = f"call {pattern.name}" + (f" on {pattern.map}" if pattern.map else "")
         return self.breakpoints.add(text, pattern, **options)

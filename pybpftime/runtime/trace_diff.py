@@ -70,12 +70,11 @@ def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Found]:
     yield from ((name, (one[name], other[name])) for name in COMPARED if name in one and name in other)
     for number, pair in enumerate(_zipped(one.get("registers"), other.get("registers"))):
         yield f"r{number}", pair
-    calls = one.get("call"), other.get("call")
-    if all(isinstance(call, dict) for call in calls):
+    call, other_call = one.get("call"), other.get("call")
+    if isinstance(call, dict) and isinstance(other_call, dict):
         for name in ("helper", "result"):
-            yield f"call.{name}", (calls[0].get(name), calls[1].get(name))  # type: ignore[union-attr]
-        arguments = [call.get("arguments") for call in calls if call is not None]
-        for number, pair in enumerate(_zipped(arguments[0], arguments[1])):
+            yield f"call.{name}", (call.get(name), other_call.get(name))
+        for number, pair in enumerate(_zipped(call.get("arguments"), other_call.get("arguments"))):
             yield f"call.arguments[{number}]", pair
     for number, (left, right) in enumerate(_zipped(one.get("writes"), other.get("writes"))):
         if isinstance(left, dict) and isinstance(right, dict):

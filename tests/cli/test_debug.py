@@ -403,4 +403,4 @@ def test_the_end_of_input_leaves(terminal: Callable[..., Terminal], tmp_path: Pa
     session = terminal(source)
     session.until("(bpf)")
     session.type("C-d")
-    session.until("left with 0")
+    assert "left with 0" in session.until("left with 0")

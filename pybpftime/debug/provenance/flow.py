@@ -82,7 +82,7 @@ def extended_lanes(size: int, wanted: int) -> int:
 
 def _decided(row: Row, imm: int) -> int:
     """The lanes of a bitwise operation that its immediate alone decides."""
-    deciding = {bitwise_and: 0x00, bitwise_or: 0xFF}.get(row.compute)  # type: ignore[arg-type]
+    deciding = 0x00 if row.compute is bitwise_and else 0xFF if row.compute is bitwise_or else None
     content = (imm & (1 << 64) - 1).to_bytes(8, "little")
     return sum(1 << lane for lane, byte in enumerate(content) if byte == deciding)
 

@@ -195,7 +195,7 @@ def invocations(repl: Interpreter, text: str) -> None:
         ending = line.endings.get(index)
         end = ""
         if ending is not None:
-            end = f", fault: {ending.error.reason}" if ending.error is not None else f", {ending.result.verdict}"  # type: ignore[union-attr]
+            end = f", {ending.result.verdict}" if ending.result is not None else f", fault: {ending.error}"
         repl.say(f"{mark}{label}: {began}{end}")
     if len(shown) < len(world.invocations):
         repl.say(f"... these are {len(shown)} of {len(world.invocations)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pybpftime.debug.breakpoints import Breakpoint
@@ -44,7 +44,7 @@ class SourceView:
     current: int | None = None
     here: Here = Here.NEXT
     code: frozenset[int] = frozenset()
-    marks: Mapping[int, Mark] = frozenset()  # type: ignore[assignment]  # an empty one that never changes
+    marks: Mapping[int, Mark] = field(default_factory=dict)
     note: str = ""
 
 

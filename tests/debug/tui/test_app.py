@@ -281,6 +281,7 @@ def test_leaving_while_a_program_runs() -> None:
         await until(lambda: app.worker.step > 0)
         tap(app, "q")
         await until(lambda: not app.is_running)
+        assert app.failure is None
 
     play(assembled(FOREVER, budget=1 << 60), steps)
 
@@ -291,6 +292,7 @@ def test_quit_is_a_command_too() -> None:
         app.query_one("#text", Input).value = "quit"
         tap(app, "enter")
         await until(lambda: not app.is_running)
+        assert app.failure is None
 
     play(parser(), steps)
 
