@@ -98,6 +98,15 @@ class Session:
         frames = self.frames()
         return frames[min(self._selected, len(frames) - 1)] if frames else None
 
+    @property
+    def current_file(self) -> str | None:
+        """The file that line numbers are of: where the program stands, or the only one there is."""
+        frame = self.selected
+        if frame is not None and frame.line is not None:
+            return frame.line.file
+        files = self.places.files()
+        return files[0] if len(files) == 1 else None
+
     def select(self, number: int) -> Frame:
         """Look names up in frame `number` until the next move."""
         frames = self.frames()
@@ -232,7 +241,7 @@ class Session:
 
     def break_at(self, text: str, *, file: str | None = None, **options: Unpack[BreakpointOptions]) -> Breakpoint:
         """A breakpoint at a place; the options are those of Breakpoint.  InputError for a place that is none."""
-        places = self.places.find(text, file=file or self._current_file())
+        places = self.places.find(text, file=file or self.current_file)
         return self.breakpoints.add(places.text, places, **options)
 
     def break_at_places(self, places: Places, **options: Unpack[BreakpointOptions]) -> Breakpoint:
@@ -328,13 +337,6 @@ class Session:
     def _put(self, kind: str, text: str) -> None:
         if self.output is not None:
             self.output(kind, text)
-
-    def _current_file(self) -> str | None:
-        frame = self.selected
-        if frame is not None and frame.line is not None:
-            return frame.line.file
-        files = self.places.files()
-        return files[0] if len(files) == 1 else None
 
     def _arrived(self, step: int, reason: Reason) -> Stop:
         """The stop here, which was to be at `step`."""

@@ -222,7 +222,7 @@ def _places(repl: Interpreter, text: str) -> Places:
     """The places that a text stands for; without one, where the selected frame stands."""
     session, frame = repl.session, repl.session.selected
     if text:
-        return session.places.find(text, file=repl.current_file)
+        return session.places.find(text, file=repl.session.current_file)
     if frame is None:
         raise InputError("the program stands nowhere: say where")
     return session.places.find(place_text(frame.spec, frame.slot))

@@ -221,7 +221,7 @@ def line(repl: Interpreter, text: str) -> None:
             column = f", column {one.line.column}" if one.line is not None and one.line.column else ""
             repl.say(f"{frame_place(one)}{column}, {place_text(one.spec, one.slot)}")
         return
-    found = session.places.find(text, file=repl.current_file)
+    found = session.places.find(text, file=repl.session.current_file)
     symbols = {id(place.spec): session.symbols_of(place.spec) for place in found.places}
     repl.say(f"{short_file(found.text)} begins at")
     for row in places_text(found, symbols):

@@ -120,15 +120,6 @@ class Interpreter:
         return PROMPT if self._block is None else BLOCK_PROMPT
 
     @property
-    def current_file(self) -> str | None:
-        """The file that line numbers are of: where the program stands, or the only one there is."""
-        frame = self.session.selected
-        if frame is not None and frame.line is not None:
-            return frame.line.file
-        files = self.session.places.files()
-        return files[0] if len(files) == 1 else None
-
-    @property
     def faulted(self) -> bool:
         """Whether a run ended by a fault or a limit, on any time line."""
         lines = self.session.world.timelines

@@ -61,7 +61,7 @@ def disassemble(repl: Interpreter, text: str) -> None:
         raise InputError(f"/{how} is no format of disassemble: /s shows source lines")
     frame = repl.session.selected
     if where:
-        place = repl.session.places.find(where, file=repl.current_file).places[0]
+        place = repl.session.places.find(where, file=repl.session.current_file).places[0]
     elif frame is not None:
         place = CodePlace(frame.spec, frame.slot)
     else:
@@ -145,7 +145,7 @@ def _line_of(repl: Interpreter, text: str) -> tuple[str, int]:
         names = session.places.files() if match[1] else []
         file = next((name for name in names if name == match[1] or name.endswith(f"/{match[1]}")), None)
         if not match[1]:
-            file = repl.current_file
+            file = repl.session.current_file
         if file is not None:
             return file, int(match[2])
     place = session.places.find(text).places[0]

@@ -143,7 +143,7 @@ def advance(repl: Interpreter, text: str) -> None:
 
     def run_there() -> Stop:
         known = set(repl.session.breakpoints.all)
-        stop = repl.session.run_to(text, file=repl.current_file)
+        stop = repl.session.run_to(text, file=repl.session.current_file)
         if stop.reason is Reason.BREAKPOINT and not known & set(stop.breakpoints):
             return replace(stop, reason=Reason.STEP, breakpoints=())
         return stop
