@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from pybpftime.isa.encoding import MASK64
 from pybpftime.maps.spec import MapSpec
 from pybpftime.program.spec import ProgramSpec
 from pybpftime.verifier.explore import Checkpoint
@@ -37,7 +38,6 @@ from pybpftime.verifier.state import STACK_SIZE, State
 from pybpftime.verifier.subject import Options, Subject
 from pybpftime.verifier.values import Pointer, Region, Scalar, Value
 
-MASK64 = (1 << 64) - 1
 SAVED = range(6, 11)
 """The registers of a caller that are still there when the function that it called returns."""
 MOST_STARTS = 64

@@ -11,11 +11,7 @@ from typing import Any
 import click
 
 from pybpftime.cli.inputs import (
-    HELPER_FILES,
-    SOURCE,
-    TYPE,
     chosen_level,
-    level_options,
     make_environment,
     only_one,
     read_bytes,
@@ -31,10 +27,9 @@ from pybpftime.cli.proof import NO_VERIFY, require_proved
 from pybpftime.cli.run_inputs import context_argument, fill_from_option, parse_variable, read_runs
 from pybpftime.cli.run_json import JsonOutput
 from pybpftime.cli.run_output import KernelReport, Output, Printer, Report, Run
-from pybpftime.engines import DEFAULT_BUDGET
+from pybpftime.cli.session_inputs import SessionOptions, session_options
 from pybpftime.errors import BpfError, Fault, HostError, InputError, LimitExceeded
 from pybpftime.machine import LEVELS, Observer
-from pybpftime.machine.environment import MAX_CPUS
 from pybpftime.program.packets import Packet
 from pybpftime.program.types import PROGRAM_TYPES
 from pybpftime.runtime import Object, Program
@@ -44,28 +39,11 @@ from pybpftime.runtime.trace import Tracer, TraceStep
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(SessionOptions):
     """The command line as click hands it over."""
 
-    source: str
-    program: str | None
-    type_: str | None
-    pcap: str | None
-    packet: str | None
-    mem: str | None
-    ctx: str | None
-    map_contents: str | None
-    variables: tuple[str, ...]
     dump_maps: bool
     repeat: int
-    strict: bool
-    linux: bool
-    lenient: bool
-    budget: int
-    limits: str | None
-    cpus: int | None
-    environment: str | None
-    helper_files: tuple[str, ...]
     kernel: bool
     trace: bool
     trace_out: str | None
@@ -86,28 +64,9 @@ class Inputs:
 
 
 @click.command()
-@SOURCE
-@click.option("--program", "-p", metavar="NAME", help="The program, where the object has several.")
-@TYPE
-@click.option("--pcap", metavar="FILE", help="Run on every packet of a capture (pcap, pcapng, hex text).")
-@click.option("--packet", metavar="HEX|FILE", help="Run on one packet.")
-@click.option("--mem", metavar="HEX|FILE", help="Run on plain memory: r1 points to it, r2 is its length.")
-@click.option("--ctx", metavar="JSON", help="Fields of the context, e.g. '{\"ingress_ifindex\": 2}'; or @FILE.")
-@click.option("--maps", "map_contents", metavar="JSON", help="Contents of maps before the run; or @FILE.")
-@click.option("--set", "variables", metavar="NAME=VALUE", multiple=True, help="Set a global variable before loading.")
+@session_options(cpus="CPUs of per-cpu maps (default: 1).")
 @click.option("--dump-maps", is_flag=True, help="Show the maps afterwards.")
 @click.option("--repeat", default=1, type=click.IntRange(1), metavar="N", help="Run N times on the same input.")
-@level_options
-@click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
-              help="Instructions that a run may take.")  # fmt: skip
-@click.option("--limits", metavar="JSON", help="Other limits: max_depth, frame_size, tail_calls, loops; or @FILE.")
-@click.option("--cpus", type=click.IntRange(1, MAX_CPUS), metavar="N", help="CPUs of per-cpu maps (default: 1).")
-@click.option(
-    "--environment",
-    metavar="JSON",
-    help="What helpers answer: time_ns, random_seed, cpu, pid, tid, uid, gid, comm...; or @FILE.",
-)
-@HELPER_FILES
 @NO_VERIFY
 @click.option("--witness", metavar="FILE", help="Run on the input that `verify --witness-out` wrote.")
 @click.option("--kernel", is_flag=True, help="Run the packets in the running kernel too, and compare.")

@@ -58,34 +58,42 @@ class SessionOptions:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def session_options(source: Decorator = SOURCE, levels: Decorator = level_options) -> Decorator:
+PACKETS_IN_TURN = "CPUs: packets go to one after the other (default: 1)."
+
+
+def session_options(
+    source: Decorator = SOURCE, levels: Decorator = level_options, cpus: str = PACKETS_IN_TURN
+) -> Decorator:
     """The argument and the options that `SessionOptions` holds."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed((source, *_options(levels))):
+        for option in reversed((source, *_options(levels, cpus))):
             command = option(command)
         return command
 
     return decorate
 
 
-def _options(levels: Decorator) -> tuple[Decorator, ...]:
+def _options(levels: Decorator, cpus: str) -> tuple[Decorator, ...]:
     return (
         click.option("--program", "-p", metavar="NAME", help="The program, where the object has several."),
         TYPE,
         click.option("--pcap", metavar="FILE", help="Run on every packet of a capture (pcap, pcapng, hex text)."),
         click.option("--packet", metavar="HEX|FILE", help="Run on one packet."),
         click.option("--mem", metavar="HEX|FILE", help="Run on plain memory: r1 points to it, r2 is its length."),
-        click.option("--ctx", metavar="JSON", help="Fields of the context; or @FILE."),
+        click.option("--ctx", metavar="JSON", help="Fields of the context, e.g. '{\"ingress_ifindex\": 2}'; or @FILE."),
         click.option("--maps", "map_contents", metavar="JSON", help="Contents of maps before the run; or @FILE."),
-        click.option("--set", "variables", metavar="NAME=VALUE", multiple=True, help="Set a global variable."),
+        click.option("--set", "variables", metavar="NAME=VALUE", multiple=True,
+                     help="Set a global variable before loading."),
         levels,
         click.option("--budget", default=DEFAULT_BUDGET, type=click.IntRange(1), show_default=True, metavar="N",
                      help="Instructions that a run may take."),
-        click.option("--limits", metavar="JSON", help="max_depth, frame_size, tail_calls, loops; or @FILE."),
+        click.option("--limits", metavar="JSON",
+                     help="Other limits: max_depth, frame_size, tail_calls, loops; or @FILE."),
         click.option("--cpus", type=click.IntRange(1, MAX_CPUS), metavar="N",
-                     help="CPUs: packets go to one after the other (default: 1)."),
-        click.option("--environment", metavar="JSON", help="What helpers answer: time_ns, cpu, pid...; or @FILE."),
+                     help=cpus),
+        click.option("--environment", metavar="JSON",
+                     help="What helpers answer: time_ns, random_seed, cpu, pid, tid, uid, gid, comm...; or @FILE."),
         HELPER_FILES,
     )  # fmt: skip
 

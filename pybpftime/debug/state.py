@@ -15,8 +15,7 @@ from pybpftime.machine import Effects, Frame, Machine, Region, Rounds
 from pybpftime.machine.memory import SLOT_STEP, TRANSIENT_SLOT
 from pybpftime.machine.stack import TrackedStack
 from pybpftime.maps import Map
-
-PAGE = 4096
+from pybpftime.uapi import PAGE_SIZE
 
 Pages = tuple[bytes, ...]
 Attributes = tuple[tuple[str, Any], ...]
@@ -61,7 +60,7 @@ class State:
     def size(self, before: State | None) -> int:
         """About how many bytes of memory this takes that `before` does not."""
         known = set() if before is None else {id(page) for map in before.maps for page in map.slab}
-        pages = sum(PAGE for map in self.maps for page in map.slab if id(page) not in known)
+        pages = sum(PAGE_SIZE for map in self.maps for page in map.slab if id(page) not in known)
         listed = sum(8 * len(map.slab) for map in self.maps)
         regions = sum(len(one.data or b"") + len(one.content or b"") for one in self.regions)
         held = sum(len(value.content) for _, value in self.context_attributes if isinstance(value, _Bytes))
@@ -218,17 +217,17 @@ def _pages(data: memoryview, before: MapState | None) -> Pages:
     """The bytes, of which pages that are equal to the ones `before` are those."""
     old = () if before is None else before.slab
     pages = []
-    for number, start in enumerate(range(0, len(data), PAGE)):
-        page = data[start : start + PAGE].tobytes()
+    for number, start in enumerate(range(0, len(data), PAGE_SIZE)):
+        page = data[start : start + PAGE_SIZE].tobytes()
         same = old[number] if number < len(old) else ZERO_PAGE
         pages.append(same if page == same else page)
     return tuple(pages)
 
 
 def _put_pages(data: memoryview, pages: Pages) -> None:
-    for start, page in zip(range(0, len(data), PAGE), pages, strict=True):
-        if data[start : start + PAGE].tobytes() != page:
-            data[start : start + PAGE] = page
+    for start, page in zip(range(0, len(data), PAGE_SIZE), pages, strict=True):
+        if data[start : start + PAGE_SIZE].tobytes() != page:
+            data[start : start + PAGE_SIZE] = page
 
 
-ZERO_PAGE = bytes(PAGE)
+ZERO_PAGE = bytes(PAGE_SIZE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pybpftime.machine import Machine
 from pybpftime.machine import Region as MemoryRegion
 from pybpftime.machine import RegionKind as MemoryKind
-from pybpftime.maps import RingBuffer
+from pybpftime.maps import Map, RingBuffer
 from pybpftime.program.contexts.packet_context import PacketContext
 from pybpftime.program.contexts.region import PacketRegion
 from pybpftime.verifier.published import Moment, Running
@@ -73,11 +73,13 @@ class Moments:
 
     @staticmethod
     def _in_map(machine: Machine, name: str, kind: RegionKind) -> Sequence[range]:
-        handle = next(one for one in machine.memory if one.kind is MemoryKind.MAP and _map_name(one) == name)
+        owners = (one.owner for one in machine.memory if one.kind is MemoryKind.MAP)
+        map = next(one for one in owners if isinstance(one, Map) and one.name == name)
         if kind is RegionKind.MAP:
-            return (_one(handle.base),)
-        map = handle.owner
-        layout, values = map.layout, map.region  # type: ignore[attr-defined]  # a Map: `_map_name` found its spec
+            return (_one(map.address),)
+        layout, values = map.layout, map.region
+        if values is None:  # programs cannot reach what it holds
+            return ()
         first = values.base + layout.first_value
         return [
             range(first + cpu * layout.value_stride, first + layout.slot_count * layout.slot_stride, layout.slot_stride)
@@ -97,7 +99,3 @@ class Moments:
 
 def _one(address: int) -> range:
     return range(address, address + 1)
-
-
-def _map_name(region: MemoryRegion) -> str | None:
-    return getattr(getattr(region.owner, "spec", None), "name", None)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from pybpftime.debug.recording import open_recording, read_recording, save
 from pybpftime.debug.recording.slabs import check_slab
-from pybpftime.debug.state import PAGE
 from pybpftime.debug.timeline import Change
 from pybpftime.errors import BpfError, InputError
 from pybpftime.machine import Environment
@@ -25,7 +24,7 @@ from pybpftime.maps.layout import HEADER_SIZE
 from pybpftime.maps.perf_event_array import PerfRecord
 from pybpftime.maps.spec import MapSpec
 from pybpftime.runtime import Object
-from pybpftime.uapi import MapFlag, MapType
+from pybpftime.uapi import PAGE_SIZE, MapFlag, MapType
 
 
 def number(value: int, size: int = 4) -> bytes:
@@ -258,7 +257,7 @@ def recorded(tmp_path: Path, name: str, changed: Callable[[list[dict[str, Any]]]
     return file
 
 
-PAGES = base64.b64encode(bytes(PAGE)).decode()
+PAGES = base64.b64encode(bytes(PAGE_SIZE)).decode()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from pybpftime.debug.expression.nodes import Node
 from pybpftime.debug.expression.scope import MapScope
 from pybpftime.debug.expression.unparse import unparse
 from pybpftime.debug.values import Bits, CType, Memory, Place, Register, Scalar, ScalarKind, Target, TypedValue
-from pybpftime.debug.values.places import ADDRESS_MASK, bit_field, no_value, unreadable
+from pybpftime.debug.values.places import bit_field, no_value, unreadable
 from pybpftime.errors import InputError, InternalError
+from pybpftime.isa.encoding import MASK64
 from pybpftime.program.btf import Array, Field, FuncProto, Ptr
 from pybpftime.program.btf.values import FLOAT_CODES, bit_shift, byte_order_code
 
@@ -127,7 +128,7 @@ def member_of(node: Node, owner: Located, field: Field) -> Located:
         bits = BitRange(size, field.bit_offset % 8, field.bit_size, signed)
     if owner.address is not None:
         base = owner.address
-        address = base if offset == 0 else (lambda: base() + offset & ADDRESS_MASK)
+        address = base if offset == 0 else (lambda: base() + offset & MASK64)
         if bits is None:
             return in_memory(node, kind, address)
         extent = bits

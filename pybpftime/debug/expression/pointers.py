@@ -24,8 +24,8 @@ from pybpftime.debug.expression.operands import (
 )
 from pybpftime.debug.expression.unparse import unparse
 from pybpftime.debug.values import ByteOrder, CType, Memory, Place, ScalarKind, Target
-from pybpftime.debug.values.places import ADDRESS_MASK
 from pybpftime.errors import InputError
+from pybpftime.isa.encoding import MASK64
 from pybpftime.program.btf import Fwd
 from pybpftime.runtime.names import hint
 
@@ -101,8 +101,8 @@ def element(node: Index, owner: Operand, index: Computed, target: Target) -> Loc
     fixed = index.constant
     if fixed is not None:
         offset = int(fixed) * size
-        return in_memory(node, kind, lambda: int(base()) + offset & ADDRESS_MASK)
-    return in_memory(node, kind, lambda: int(base() + at() * size) & ADDRESS_MASK)
+        return in_memory(node, kind, lambda: int(base()) + offset & MASK64)
+    return in_memory(node, kind, lambda: int(base() + at() * size) & MASK64)
 
 
 def _run_element(node: Index, run: Run, index: Computed) -> Located:
@@ -190,7 +190,7 @@ def arithmetic(node: Node, symbol: str, left: Computed, right: Computed, order: 
         raise failure(node, f"{symbol} is not for {left.type.text} and {right.type.text}")
     size = stride(node, left.type)
     step = size if symbol == "+" else -size
-    get = applied(lambda base, count: base + count * step & ADDRESS_MASK, left, right)
+    get = applied(lambda base, count: base + count * step & MASK64, left, right)
     return folded(Computed(node, left.type, get), left, right)
 
 
@@ -200,7 +200,7 @@ def _difference(node: Node, left: Computed, right: Computed, order: ByteOrder) -
         raise failure(node, f"{left.type.text} and {right.type.text} have no difference")
 
     def subtract(first: int, second: int) -> int:
-        distance = ((first - second & ADDRESS_MASK) ^ 1 << 63) - (1 << 63)
+        distance = ((first - second & MASK64) ^ 1 << 63) - (1 << 63)
         return truncated_division(distance, size)
 
     return folded(Computed(node, type_of(LONG, order), applied(subtract, left, right)), left, right)

@@ -20,6 +20,7 @@ from pybpftime.isa.arithmetic import (
     shift_right_signed,
     subtract,
 )
+from pybpftime.isa.encoding import MASK64
 
 ALL_LANES = 0xFF
 CARRYING = (add, subtract, multiply, negate)
@@ -83,7 +84,7 @@ def extended_lanes(size: int, wanted: int) -> int:
 def _decided(row: Row, imm: int) -> int:
     """The lanes of a bitwise operation that its immediate alone decides."""
     deciding = 0x00 if row.compute is bitwise_and else 0xFF if row.compute is bitwise_or else None
-    content = (imm & (1 << 64) - 1).to_bytes(8, "little")
+    content = (imm & MASK64).to_bytes(8, "little")
     return sum(1 << lane for lane, byte in enumerate(content) if byte == deciding)
 
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pybpftime.debug.session import Session
-from pybpftime.debug.state import PAGE, ZERO_PAGE
+from pybpftime.debug.state import ZERO_PAGE
 from pybpftime.debug.timeline import Timeline
 from pybpftime.debug.world import ENDED, World
 from pybpftime.machine import Region
 from pybpftime.machine.machine import REGISTERS
 from pybpftime.maps.perf_event_array import PerfEventArray
 from pybpftime.maps.prog_array import DescriptorArray
+from pybpftime.uapi import PAGE_SIZE
 
 STATE_INTERVAL = 1 << 15
 """Steps between two looks at all memory."""
@@ -182,8 +183,8 @@ class _Hasher:
 
     def _slab(self, data: memoryview) -> None:
         """The pages of a map that are not all zeros."""
-        for number, start in enumerate(range(0, len(data), PAGE)):
-            page = data[start : start + PAGE].tobytes()
+        for number, start in enumerate(range(0, len(data), PAGE_SIZE)):
+            page = data[start : start + PAGE_SIZE].tobytes()
             if page != ZERO_PAGE:
                 self._buffer += struct.pack("<I", number)
                 self._buffer += page

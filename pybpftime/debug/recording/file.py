@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from pybpftime import __version__
 from pybpftime.errors import HostError, InputError
+from pybpftime.isa.encoding import MASK64
 
 FORMAT = "bpfrec"
 VERSION = 1
@@ -48,7 +49,7 @@ class Record:
         """Raise the InputError for this line."""
         raise InputError(reason, file=self.file, line=self.line)
 
-    def number(self, name: str, least: int = 0, most: int = (1 << 64) - 1, default: int | None = None) -> int:
+    def number(self, name: str, least: int = 0, most: int = MASK64, default: int | None = None) -> int:
         """A number in a range; without `default` it has to be there."""
         return self.checked_number(name, self.data.get(name, default), least, most)
 

@@ -11,14 +11,16 @@ from typing import Any, cast
 
 from pybpftime.debug.recording.file import Line, Record, text_of
 from pybpftime.debug.recording.slabs import check_slab
-from pybpftime.debug.state import PAGE, MapState, capture_maps
+from pybpftime.debug.state import MapState, capture_maps
 from pybpftime.debug.world import World
 from pybpftime.errors import InputError
+from pybpftime.isa.encoding import MASK64
 from pybpftime.maps import Map, MapError, ProgramArray
 from pybpftime.maps.layout import HEADER_SIZE
 from pybpftime.maps.perf_event_array import PerfBuffer, PerfEventArray, PerfRecord, Records
 from pybpftime.maps.ringbuf import RingBuffer
 from pybpftime.runtime import MapView, Object
+from pybpftime.uapi import PAGE_SIZE
 
 PAGES_IN_A_LINE = 128
 RECORDS_IN_A_LINE = 1024
@@ -151,12 +153,12 @@ def _pairs(name: str, record: Record) -> Iterator[tuple[Any, Any]]:
 
 def _read_pages(raw: Map, record: Record) -> None:
     data = raw.slab.data
-    last = (len(data) - 1) // PAGE
+    last = (len(data) - 1) // PAGE_SIZE
     for number, text in _pairs("pages", record):
-        start = PAGE * record.checked_number("the number of a page", number, 0, last)
+        start = PAGE_SIZE * record.checked_number("the number of a page", number, 0, last)
         page = record.decoded("a page", text)
-        if len(page) != min(PAGE, len(data) - start):
-            record.refuse(f"a page has {PAGE} bytes, unless it is the last of a map")
+        if len(page) != min(PAGE_SIZE, len(data) - start):
+            record.refuse(f"a page has {PAGE_SIZE} bytes, unless it is the last of a map")
         data[start : start + len(page)] = page
     if isinstance(raw, RingBuffer):
         raw.wakeups = record.number("wakeups", default=raw.wakeups)
@@ -173,7 +175,7 @@ def _read_buffers(array: PerfEventArray, record: Record) -> None:
             index = record.checked_number("the index of a buffer", entry[0], 0, array.max_entries - 1)
             cpu = record.checked_number("the cpu of a buffer", entry[1], 0, array.cpu_count - 1)
             capacity = record.checked_number("the capacity of a buffer", entry[2], 0, 1 << 40)
-            lost = record.checked_number("the number of lost records", entry[3], 0, (1 << 64) - 1)
+            lost = record.checked_number("the number of lost records", entry[3], 0, MASK64)
             try:
                 array.update(index.to_bytes(4, "little"), PerfBuffer(cpu, capacity, lost=lost))
             except MapError as error:

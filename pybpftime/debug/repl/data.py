@@ -24,6 +24,7 @@ from pybpftime.debug.timeline import Change
 from pybpftime.debug.values import TypedValue, ViewFormat, text_as
 from pybpftime.debug.values.text import character, read_string
 from pybpftime.errors import InputError
+from pybpftime.isa.encoding import MASK64
 from pybpftime.program.btf import Ptr
 
 LONG_LINE = 100
@@ -216,7 +217,7 @@ def _address(repl: Interpreter, text: str) -> int:
         raise InputError(f"{text} is a map: an element of it has an address")
     record = found.type.record
     if isinstance(record, Ptr) or (found.type.scalar() is not None and not found.type.is_aggregate):
-        return int(found.number()) & ((1 << 64) - 1)
+        return int(found.number()) & MASK64
     address = found.address
     if address is None:
         raise InputError(f"{text} does not lie in memory")

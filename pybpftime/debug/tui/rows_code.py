@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import overload
 
@@ -27,9 +28,9 @@ class _Lazy(Sequence[Row]):
             raise IndexError(index)
         return self.make(index % len(self))
 
+    @abstractmethod
     def make(self, index: int) -> Row:
         """Row `index`, counted from 0."""
-        raise NotImplementedError
 
 
 class SourceRows(_Lazy):

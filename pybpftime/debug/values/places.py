@@ -12,10 +12,10 @@ from typing import Protocol, TypeAlias
 
 from pybpftime.debug.values.types import ByteOrder
 from pybpftime.errors import InputError
+from pybpftime.isa.encoding import MASK64
 from pybpftime.program.btf.values import bit_shift, get_bits
 
 REGISTER_SIZE = 8
-ADDRESS_MASK = (1 << 64) - 1
 
 
 class Target(Protocol):
@@ -60,7 +60,7 @@ class Memory:
         target.write(self.location, data)
 
     def part(self, offset: int, size: int) -> Place:
-        return Memory(self.location + offset & ADDRESS_MASK)
+        return Memory(self.location + offset & MASK64)
 
 
 @dataclass(frozen=True, slots=True)
