@@ -190,27 +190,26 @@ def refuted(
     """Indices of assumptions that cannot all hold together with `formulas`; None if they can, or nobody knows.
 
     What the solver gives up is asked of a fresh one for `patience` milliseconds: slower to begin, it simplifies more.
+    That one cannot say which assumptions it used (its core is empty whatever it used), so then it is all of them.
     """
+    labels = [z3.Bool(f"fact{index}") for index in range(len(assumptions))]
     solver.push()
     try:
-        answer, core = _core(solver, formulas, assumptions)
+        solver.add(*formulas)
+        for label, assumption in zip(labels, assumptions, strict=True):
+            solver.add(z3.Implies(label, assumption))
+        answer = solver.check(*labels)
+        core = {str(label) for label in solver.unsat_core()} if answer == z3.unsat else set()
     finally:
         solver.pop()
+    if answer == z3.unsat:
+        return [index for index, label in enumerate(labels) if str(label) in core]
     if answer == z3.unknown and patience:
-        answer, core = _core(fresh_solver(patience), formulas, assumptions)
-    return core if answer == z3.unsat else None
-
-
-def _core(solver: Any, formulas: Sequence[Formula], assumptions: Sequence[Formula]) -> tuple[Any, list[int]]:
-    """The solver's answer, and the indices of the assumptions that it used if that is `unsat`."""
-    for formula in formulas:
-        solver.add(formula)
-    labels = [z3.Bool(f"fact{index}") for index in range(len(assumptions))]
-    for label, assumption in zip(labels, assumptions, strict=True):
-        solver.add(z3.Implies(label, assumption))
-    answer = solver.check(*labels)
-    core = {str(label) for label in solver.unsat_core()} if answer == z3.unsat else set()
-    return answer, [index for index, label in enumerate(labels) if str(label) in core]
+        fresh = fresh_solver(patience)
+        fresh.add(*formulas, *assumptions)
+        if fresh.check() == z3.unsat:
+            return list(range(len(assumptions)))
+    return None
 
 
 def either(a: Formula, b: Formula) -> Formula:

@@ -8,7 +8,7 @@ from support.verification import MAPS, Case, code_of, kernel_contradicts, progra
 from pybpftime.runtime.replay import replayer
 from pybpftime.verifier import Report, Verdict, verify
 
-pytest.importorskip("pybpftime.verifier.terms", reason="needs z3")
+terms = pytest.importorskip("pybpftime.verifier.terms", reason="needs z3")
 
 # --- what must not be proved ------------------------------------------------------------------------------------------
 
@@ -332,6 +332,34 @@ def test_it_goes_wrong_on_an_input(name: str) -> None:
 @pytest.mark.parametrize("name", UNSAFE)
 def test_the_kernel_refuses_it_too(name: str) -> None:
     assert kernel_contradicts(case(name, UNSAFE[name])) is None
+
+
+class GivesUp:
+    """In the place of the solver that is asked first: it never knows, so that the patient one is asked everything."""
+
+    def push(self) -> None: ...
+    def pop(self) -> None: ...
+    def add(self, *formulas: object) -> None: ...
+
+    def check(self, *labels: object) -> object:
+        return terms.z3.unknown
+
+
+def test_the_patient_solver_is_taken_to_have_used_all_that_it_was_told() -> None:
+    x, told = terms.variable("x", 64), []
+    told.append(terms.unsigned_less(x, 7))
+    told.append(terms.negation(terms.unsigned_less(x, 9)))
+    told.append(terms.unsigned_less(x, 100))
+    assert terms.refuted(GivesUp(), [], told, 5_000) == [0, 1, 2]
+    assert terms.refuted(GivesUp(), [], told, 0) is None
+    assert terms.refuted(GivesUp(), [], told[:1], 5_000) is None
+    assert terms.refuted(terms.new_solver(), [], told) == [0, 1]
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_proofs_of_the_patient_solver_are_not_used_on_another_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms, "new_solver", lambda milliseconds=0: GivesUp())
+    assert judged(UNSAFE[name]).verdict is not Verdict.SAFE
 
 
 def test_a_relation_that_holds_on_both_paths_is_used_behind_where_they_meet() -> None:
