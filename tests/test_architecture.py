@@ -65,6 +65,7 @@ DEPENDENCIES = {
     "ptrace": (("attach.*",), 1),
     "llvmlite": (("engines.*",), 1),
     "z3": (("verifier.*",), 1),
+    "distributed": (("conformance.fuzz.cluster.*",), 1),
 }
 
 LONGEST_FILE = 500

@@ -142,6 +142,25 @@ def test_wheel_holds_every_module_under_one_name(wheel: Path, source_tree: Path)
     assert f"{metadata}/licenses/LICENSE" in names
 
 
+def test_distributions_bring_every_file_of_the_conformance_suite(sdist: Path, wheel: Path, source_tree: Path) -> None:
+    files = {
+        f"pybpftime/{path.relative_to(source_tree).as_posix()}"
+        for path in source_tree.glob("conformance/**/*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert any(name.startswith("pybpftime/conformance/cases/") for name in files)
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
+    with tarfile.open(sdist) as archive:
+        assert files <= {name.partition("/")[2] for name in archive.getnames()}
+
+
+@pytest.mark.parametrize("kind", ["installed", "editable"])
+def test_installation_finds_the_cases(kind: str, request: pytest.FixtureRequest) -> None:
+    environment: Environment = request.getfixturevalue(kind)
+    code = "from pybpftime.conformance.suite import OURS; print(len(list(OURS.glob('arithmetic/*.case'))))"
+    assert int(environment.python(code)) > 10
+
+
 def test_wheel_from_the_checkout_is_the_same(wheel: Path, source_tree: Path) -> None:
     assert set(zipfile.ZipFile(_build_wheel(source_tree)).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
@@ -186,7 +205,7 @@ def test_metadata_says_what_is_needed(installed: Environment) -> None:
     assert metadata["requires_python"] == ">=3.11"
     core = {requirement.partition(">")[0] for requirement in metadata["requires_dist"] if "extra ==" not in requirement}
     assert core == {"click", "pyelftools", "rich"}
-    assert set(metadata["provides_extra"]) == {"verify", "trace", "llvm", "debug", "all"}
+    assert set(metadata["provides_extra"]) == {"verify", "trace", "llvm", "debug", "cluster", "all"}
 
 
 @pytest.mark.parametrize("package", LINKED)

@@ -17,10 +17,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pybpftime.cli.plugin import run_code
+from pybpftime.conformance.case import Case, Signature
+from pybpftime.conformance.judge import judge
+from pybpftime.conformance.runtime import Outcome as Answer
+from pybpftime.conformance.runtime import OutcomeKind, Profile
+from pybpftime.conformance.runtimes.bare import run_code
+from pybpftime.conformance.suite import load_suite
 from pybpftime.errors import BpfError
-from pybpftime.isa import encode_program, lookup
-from tests.support.conformance_data import Case, read_case
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT.parent / "shared" / "data" / "bpf_conformance"
@@ -37,22 +40,22 @@ class Outcome:
 
 def run_case(path: Path) -> Outcome:
     """Run one file on the reference engine, as the plugin does."""
+    suite = load_suite(path)
+    if suite.problems:
+        return Outcome(path.stem, frozenset(), f"cannot be read: {suite.problems[0]}")
+    [case] = suite.cases
+    groups = groups_of(case)
     try:
-        case = read_case(path)
-        groups = groups_of(case)
-    except (BpfError, ValueError) as error:
-        return Outcome(path.stem, frozenset(), f"cannot be read: {error}")
-    try:
-        r0 = run_code(encode_program(case.program), case.memory or b"")
+        r0 = run_code(case.code, case.memory or b"")
     except BpfError as error:
         return Outcome(case.name, groups, str(error))
-    return Outcome(case.name, groups, None if r0 == case.result else f"r0 is {r0:#x}, expected {case.result:#x}")
+    answer = Answer(OutcomeKind.RETURNED, Signature({0: r0}))
+    return Outcome(case.name, groups, judge(case, Profile("pybpftime-plugin"), answer).why or None)
 
 
 def groups_of(case: Case) -> frozenset[str]:
     """The conformance groups that the instructions of a case belong to; the name of one that is in none (callx)."""
-    rows = [lookup(instruction) for instruction in case.program if instruction is not None]
-    return frozenset(str(group) for row in rows for group in row.groups or {row.name})
+    return frozenset(str(group) for row in case.rows for group in row.groups or {row.name})
 
 
 def case_files(folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ COMMANDS = {
     "trace": "trace",
     "trace-diff": "trace_diff",
     "detach": "trace",
+    "conformance": "conformance",
 }
 
 

@@ -19,18 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pybpftime.cli.streams import BROKEN_PIPE, discard, not_written, prepare_streams
-from pybpftime.engines.engine import DEFAULT_BUDGET, Context
-from pybpftime.engines.reference import ReferenceEngine
-from pybpftime.engines.reference.steps import Exited
+from pybpftime.conformance.runtimes.bare import run_code
+from pybpftime.engines.engine import DEFAULT_BUDGET
 from pybpftime.errors import BpfError, InputError
-from pybpftime.helpers import Helper, HelperDeclaration, HelperTable
-from pybpftime.helpers.declarations import Parameter
-from pybpftime.helpers.declarations.kinds import ArgumentKind, ResultKind, ResultRole, Role
-from pybpftime.isa import decode_program
-from pybpftime.isa.encoding import MAX_SLOTS, SLOT_BYTES
-from pybpftime.machine import LENIENT, Machine, Region, RegionKind
-from pybpftime.program.loaded import LoadedProgram
-from pybpftime.program.spec import ProgramSpec
+from pybpftime.machine import LENIENT
 
 USAGE = """\
 usage: pybpftime-plugin [MEMORY] [--program HEX | --elf] [--budget N] [--debug]
@@ -47,8 +39,6 @@ ELF_MAGIC = b"\x7fELF"
 MAX_INPUT = 64 << 20
 """The longest standard input that is read, in bytes."""
 IGNORED = frozenset({"--debug", "--interpret"})
-UNWIND = 5
-"""The one helper that a bare runtime has (bpf_conformance: "unwind")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,47 +137,6 @@ def _hex(text: str, what: str) -> bytes:
         wrong = next((character for character in text if character not in "0123456789abcdefABCDEF \t\r\n\f\v"), None)
         reason = "its digits do not come in pairs" if wrong is None else f"it has {wrong!r}"
         raise InputError(f"{what} is no hex: {reason}") from None
-
-
-def run_code(code: bytes, memory: bytes = b"", budget: int = DEFAULT_BUDGET) -> int:
-    """r0 of the instructions in `code` run on `memory`.  InputError, Fault or LimitExceeded when there is none."""
-    if len(code) > MAX_SLOTS * SLOT_BYTES:
-        raise InputError(f"the program has {len(code) // SLOT_BYTES} slots, at most {MAX_SLOTS} are read")
-    program = LoadedProgram(ProgramSpec("program", decode_program(code)), {})
-    executable = ReferenceEngine().compile(program, Machine(strictness=LENIENT), bare_helpers())
-    return executable.run(PlainMemory(memory), budget=budget).r0
-
-
-class PlainMemory(Context):
-    """A context of plain memory: r1 points to it, r2 is its length.
-
-    As `program.contexts.memory.MemoryContext`, whose package knows every kind of context: importing it makes start-up
-    half as long again.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self.content = bytearray(content)
-
-    def enter(self, machine: Machine) -> tuple[int, ...]:
-        if not self.content:
-            return 0, 0
-        region = Region(RegionKind.MEMORY, "memory", self.content)
-        return machine.memory.map(region, transient=True), len(self.content)
-
-
-def bare_helpers() -> HelperTable:
-    """Helper 5: returns r1, and if that is 0 the program ends, however deep in calls it is, and returns 0."""
-    argument = ArgumentKind("Anything", "ARG_ANYTHING", Role.ANYTHING)
-    result = ResultKind("Integer", "RET_INTEGER", ResultRole.INTEGER)
-    declaration = HelperDeclaration(UNWIND, "unwind", (Parameter("value", argument),), result)
-    return HelperTable([Helper(UNWIND, declaration, _unwind)])
-
-
-def _unwind(machine: Machine, value: int) -> int:
-    if value == 0:
-        machine.registers[0] = 0
-        raise Exited
-    return value
 
 
 def _run_object(content: bytes, arguments: Arguments) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pybpftime.cli.plugin import USAGE, run_code, run_plugin
+from pybpftime.cli.plugin import USAGE, run_plugin
+from pybpftime.conformance.runtimes.bare import run_code
 from pybpftime.isa.assembler import assemble_bytes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support.conformance_data import read_case
 
-from pybpftime.isa import encode_program
+from pybpftime.conformance.suite import load_suite
 from tools.public_cases import FOLDER, Outcome, case_files, report, run_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,8 +40,8 @@ def test_every_group_is_exercised() -> None:
     "path", [path for path in FILES if path.stem in THROUGH_THE_PROCESS], ids=lambda path: path.stem
 )
 def test_case_through_the_plugin(path: Path, style: str) -> None:
-    case = read_case(path)
-    code = encode_program(case.program).hex("@").replace("@", "  ") + "  "
+    [case] = load_suite(path).cases
+    code = case.code.hex("@").replace("@", "  ") + "  "
     memory = [] if case.memory is None else [case.memory.hex(" ")]
     command = [sys.executable, "-c", "from pybpftime.cli.plugin import main; main()", *memory]
     if style == "option":
@@ -51,7 +50,7 @@ def test_case_through_the_plugin(path: Path, style: str) -> None:
         command, input="" if style == "option" else code + "\n", capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (run.returncode, run.stderr) == (0, "")
-    assert int(run.stdout, 16) == case.result
+    assert int(run.stdout, 16) == case.expected[0].signature.r0
 
 
 def test_failures_are_reported(tmp_path: Path) -> None:

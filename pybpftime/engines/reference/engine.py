@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pybpftime.engines.engine import DEFAULT_BUDGET, Context, Outcome
 from pybpftime.engines.reference.execution import Execution, located
 from pybpftime.engines.reference.link import Linker, map_addresses
-from pybpftime.engines.reference.steps import Binder, Step, trap
+from pybpftime.engines.reference.steps import Bind, Binder, Step, trap
 from pybpftime.errors import BpfError, Fault, FaultKind, InputError, InternalError, LimitExceeded
 from pybpftime.helpers import HelperTable, bind
 from pybpftime.isa import Row, validate
@@ -32,6 +32,10 @@ class ReferenceEngine:
 
     name = "reference"
 
+    def __init__(self, bind: Bind = Binder.bind) -> None:
+        """With another `bind` it is an engine of other semantics."""
+        self._bind = bind
+
     def compile(
         self, program: LoadedProgram, machine: Machine, helpers: HelperTable, proof: Proof | None = None
     ) -> ReferenceExecutable:
@@ -40,15 +44,18 @@ class ReferenceEngine:
             from pybpftime.engines.proof import require_cover  # most programs run without a proof
 
             require_cover(proof, program, machine, helpers)
-        return ReferenceExecutable(program, machine, helpers)
+        return ReferenceExecutable(program, machine, helpers, self._bind)
 
 
 class ReferenceExecutable:
     """A program bound to a machine, with the programs that it tail-calls bound as they are met."""
 
-    def __init__(self, program: LoadedProgram, machine: Machine, helpers: HelperTable) -> None:
+    def __init__(
+        self, program: LoadedProgram, machine: Machine, helpers: HelperTable, bind: Bind = Binder.bind
+    ) -> None:
         self.machine = machine
         self.helpers = helpers
+        self._bind = bind
         self.steps: list[Step] = []
         """The step function of every instruction of the code space, by pc."""
         self._codes: dict[int, Code] = {}
@@ -141,7 +148,7 @@ class ReferenceExecutable:
             elif (fault := linker.why_not(slot, instruction, row)) is not None:
                 yield trap(fault)
             else:
-                yield binder.bind(slot, instruction, row)
+                yield self._bind(binder, slot, instruction, row)
         yield trap(Fault(FaultKind.INSTRUCTION, "the program runs past its last instruction"))
 
 

@@ -46,6 +46,10 @@ class Binder:
         return FORMS[row.form](self, self.base + slot, instruction, row)
 
 
+Bind = Callable[[Binder, int, Instruction, Row], Step]
+"""What makes the step function of the instruction at a slot: `Binder.bind`, or that of other semantics."""
+
+
 def unwritten(register: int) -> Fault:
     """The Fault for reading a register that was never written."""
     return Fault(FaultKind.UNINITIALISED, f"r{register} is read and was never written")
