@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,23 @@ from pybpftime.errors import HostError
 
 ATTEMPTS, PAUSE = 50, 0.02  # how often, and after how many seconds, a process that is busy in an area is tried again
 INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def seeing_children() -> Iterator[None]:
+    """Meanwhile SIGCHLD has its default action, so that it can be waited for.
+
+    Only the main thread can set the action of a signal.  Around another one it is to have that action already, and
+    SIGCHLD is to be blocked in all other threads: else one of those takes it, and stops are seen late.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,10 @@ ends or somebody stops the session, then `close` leaves the process as if nothin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from pybpftime.attach.target import ProbeTarget
 
@@ -33,6 +34,13 @@ class Ending:
     signal: int | None = None
     interrupted_by: int | None = None
 
+    @classmethod
+    def of(cls, status: int) -> Self:
+        """How a process ended, from what waitpid said."""
+        if os.WIFSIGNALED(status):
+            return cls(signal=os.WTERMSIG(status))
+        return cls(exit_code=os.WEXITSTATUS(status))
+
 
 class Attachment(Protocol):
     """A live process with probes."""
@@ -51,6 +59,12 @@ class Attachment(Protocol):
 
     def serve(self, *, duration: float | None = None) -> Ending:
         """Run the process and call handlers until it ends, `duration` seconds passed, or we get SIGINT or SIGTERM."""
+
+    def leave(self) -> None:
+        """Have `serve` end soon, between two hits; of a program that was started, not before it came to its entry.
+
+        May be called from another thread, and before `serve` is.
+        """
 
     def close(self) -> None:
         """Take out every probe and let the process run.  May be called at any time, and again."""

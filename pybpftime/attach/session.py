@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from pybpftime.attach import proc
 from pybpftime.attach.breakpoints import INT3, MMAP, MPROTECT, Breakpoint, Breakpoints
-from pybpftime.attach.cleanup import INTERRUPTIONS, first_stop, release_child, seize, take_out
+from pybpftime.attach.cleanup import INTERRUPTIONS, first_stop, release_child, seeing_children, seize, take_out
 from pybpftime.attach.displace import is_whole
 from pybpftime.attach.locate import NotMapped, locate
 from pybpftime.attach.probe import Ending, Probe
@@ -87,6 +87,7 @@ class BreakpointSession:
         self._wakefulness = Wakefulness()
         self._heals = False  # at the next stop that we asked for
         self._closed = False
+        self._is_left = False  # set by another thread
 
     @classmethod
     def attach(cls, pid: int, *, unsafe: bool = False) -> Self:
@@ -169,21 +170,25 @@ class BreakpointSession:
     # --- serving ----------------------------------------------------------------------------------------------------
 
     def serve(self, *, duration: float | None = None) -> Ending:
-        """See Attachment."""
+        """See Attachment.  The thread that calls it is the one that made the session."""
         self._deadline = float("inf") if duration is None else time.monotonic() + duration
-        old_action = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-        try:
-            self._take_children()
-            for tid, thread in list(self._tracee.threads.items()):
-                if thread.status is not None:
-                    self._stopped(tid, thread.status)
-            while self._ending is None:
-                self._serve_stops()
-        finally:
-            self.close()
-            signal.signal(signal.SIGCHLD, old_action)
+        with seeing_children():
+            signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+            try:
+                self._take_children()
+                for tid, thread in list(self._tracee.threads.items()):
+                    if thread.status is not None:
+                        self._stopped(tid, thread.status)
+                while self._ending is None:
+                    self._serve_stops()
+            finally:
+                self.close()
         return self._ending
+
+    def leave(self) -> None:
+        """See Attachment."""
+        self._is_left = True
+        os.kill(os.getpid(), signal.SIGCHLD)  # wakes it up
 
     def _serve_stops(self) -> None:
         """The hit path: wait, look up, call, go on.  Everything else is for `_stopped`."""
@@ -255,7 +260,7 @@ class BreakpointSession:
         if info := signal.sigtimedwait(INTERRUPTIONS, 0):
             self._ending = Ending(interrupted_by=info.si_signo)
         self._wakefulness.hits(self._hits, now)
-        if now > self._deadline:
+        if now > self._deadline or (self._is_left and self._entered):
             self._ending = Ending()
         if now > self._next_heal and self._ending is None:
             self._next_heal = now + CHECK_SECONDS
@@ -270,7 +275,7 @@ class BreakpointSession:
     def _sleep(self) -> None:
         """Wait for a stop, or for a signal to the tracer."""
         now = time.monotonic()
-        left = self._deadline - now
+        left = 0.0 if self._is_left and self._entered else self._deadline - now
         if self._tracee.exit_status is not None:
             self._ended_unseen()
         elif self._hits != self._hits_at_check and now > self._next_check:
@@ -366,7 +371,7 @@ class BreakpointSession:
         self._repeats = {one for one in self._repeats if one[0] != tid}
         self._tracee.forget(tid)
         if tid == self.pid:
-            self._ending = _ending(status)
+            self._ending = Ending.of(status)
 
     # --- children ---------------------------------------------------------------------------------------------------
 
@@ -488,13 +493,6 @@ class BreakpointSession:
         """The process may have ended while it was let go; that we are to end need not be said again."""
         status = self._tracee.exit_status
         if status is not None:
-            self._ending = _ending(status)
+            self._ending = Ending.of(status)
         while signal.sigtimedwait(INTERRUPTIONS, 0) is not None:
             pass
-
-
-def _ending(status: int) -> Ending:
-    """How a process ended, from what waitpid said."""
-    if os.WIFSIGNALED(status):
-        return Ending(signal=os.WTERMSIG(status))
-    return Ending(exit_code=os.WEXITSTATUS(status))

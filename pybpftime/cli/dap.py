@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
+from pybpftime.cli.debug_live import leaving_in_the_end
+from pybpftime.cli.interrupt import INTERRUPTED
 from pybpftime.debug.dap.backend import SessionBackend
 from pybpftime.debug.dap.server import Server
 from pybpftime.debug.dap.transport import LOOPBACK, Channel, serve_tcp, standard_streams
@@ -23,20 +27,26 @@ def dap(port: int | None, once: bool) -> int:
       pybpftime dap --port 4711        wait for editors, one after the other
       pybpftime dap --port 0 --once    one editor, on a free port
     """
-    if port is None:
-        if once:
-            raise click.UsageError("--once goes with --port")
-        with standard_streams() as channel:
-            return 0 if _serve(channel) else 1
-    try:
-        serve_tcp(_serve, port, once=once, announce=_announce)
-    except KeyboardInterrupt:
-        return 130
+    if port is None and once:
+        raise click.UsageError("--once goes with --port")
+    with leaving_in_the_end():
+        if port is None:
+            with standard_streams() as channel:
+                return 0 if _serve(channel) else 1
+        try:
+            serve_tcp(_serve, port, once=once, announce=_announce)
+        except KeyboardInterrupt:
+            return INTERRUPTED
     return 0
 
 
 def _serve(channel: Channel) -> bool:
-    return Server(SessionBackend(), channel).serve()
+    # A process that is debugged belongs to a thread that begins after the server's: see `LiveProcess.start`.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        return Server(SessionBackend(), channel).serve()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _announce(line: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,15 @@ from pybpftime.cli.maps_output import print_maps
 from pybpftime.cli.output import console
 from pybpftime.cli.session_inputs import SessionOptions, object_bytes, read_launch, session_options
 from pybpftime.debug.launch import DEFAULT_LEVEL, open_session
+from pybpftime.debug.launch_live import LIVE_LEVEL, LiveTarget
 from pybpftime.debug.repl import Interpreter
+from pybpftime.debug.repl.completion import complete
+from pybpftime.debug.repl.shell import Lines, PlainLines, interrupting, run_shell, terminal_lines
 from pybpftime.debug.session import Session
 from pybpftime.errors import InputError
 
-OTHER_LEVEL = "linux"
-"""The level of a witness, which shows there what `verify` predicts, and of live processes, where Linux's rules hold."""
+OTHER_LEVEL = LIVE_LEVEL
+"""That of a witness, too, which shows there what `verify` predicts."""
 LEVEL_TEXTS = {
     "lenient": "RFC 9669 results, no checks but memory bounds.",
     "linux": "What a verified program may do (default with --witness and in live processes).",
@@ -89,6 +92,7 @@ def debug(
       pybpftime debug xdp_parser.bpf.o --pcap mixed.pcap --tui
       pybpftime debug malloc.bpf.o -p malloc_entry --ctx '{"di": 64}'
       pybpftime debug malloc.bpf.o -p malloc_entry -- python3 -c 'print(1)'
+      pybpftime debug malloc.bpf.o -p malloc_entry --pid 1234 --tui
       pybpftime debug xdp_parser.bpf.o --pcap mixed.pcap -x session.bpfdbg --batch
       pybpftime debug broken.bpf.o --witness witness.json
       pybpftime debug --recording crash.bpfrec
@@ -105,13 +109,19 @@ def execute(target: SessionOptions, options: Options) -> int:
         return _execute_live(target, options)
     repl = Interpreter(_open(target, options), console(), print_maps=print_maps, directories=options.source_path)
     if options.tui:
-        from pybpftime.debug.tui import require_screen, run_tui
+        _require_screen()
+    else:
+        repl.begin()
+    return _show(repl, options)
 
-        require_screen()
-        _run_scripts(repl, options)
-        return run_tui(repl.session, interpreter=repl)
-    repl.begin()
+
+def _show(repl: Interpreter, options: Options) -> int:
+    """Let the user have the session, after the scripts; the result is the exit code."""
     _run_scripts(repl, options)
+    if options.tui:
+        from pybpftime.debug.tui import run_tui
+
+        return run_tui(repl.session, interpreter=repl)
     if options.listen is not None:
         return _listen(repl.session, options.listen)
     if options.batch and repl.interrupted:
@@ -119,19 +129,31 @@ def execute(target: SessionOptions, options: Options) -> int:
     if options.batch:
         failed = bool(repl.failures or repl.faulted)
         return int(failed) if repl.exit_code is None else repl.exit_code
-    _talk()(repl, lambda: False)
+    run_shell(repl, _lines(repl))
     return repl.exit_code or 0
 
 
+def _require_screen() -> None:
+    from pybpftime.debug.tui import require_screen
+
+    require_screen()
+
+
 def _listen(session: Session, port: int) -> int:
-    """Editors attach to the session, one after the other, and find it as the one before left it."""
+    """Editors attach to the session, one after the other, and find it as the one before left it.
+
+    One alone attaches to that of a live process, which it leaves when it goes.
+    """
     from pybpftime.debug.dap.backend import SessionBackend
     from pybpftime.debug.dap.server import Server
     from pybpftime.debug.dap.transport import serve_tcp
 
     try:
         serve_tcp(
-            lambda channel: Server(SessionBackend(session), channel).serve(), port, once=False, announce=click.echo
+            lambda channel: Server(SessionBackend(session), channel).serve(),
+            port,
+            once=session.world.source is not None,
+            announce=click.echo,
         )
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -139,8 +161,6 @@ def _listen(session: Session, port: int) -> int:
 
 
 def _run_scripts(repl: Interpreter, options: Options) -> None:
-    from pybpftime.debug.repl.shell import interrupting
-
     for script in options.scripts:
         with interrupting(repl):
             repl.execute(f"source {script}")
@@ -148,51 +168,32 @@ def _run_scripts(repl: Interpreter, options: Options) -> None:
             return
 
 
-def _talk() -> Callable[[Interpreter, Callable[[], bool]], None]:
-    """What reads commands, from the terminal or from standard input, until it is enough."""
-    from pybpftime.debug.repl.completion import complete
-    from pybpftime.debug.repl.shell import Lines, PlainLines, run_shell, terminal_lines
-
-    lines: Lines | None = None
-
-    def talk(repl: Interpreter, until: Callable[[], bool]) -> None:
-        nonlocal lines
-        if lines is None and sys.stdin.isatty():
-            lines = terminal_lines(lambda text: complete(repl, text), lambda text: repl.say(text, "dim"))
-        elif lines is None:
-            lines = PlainLines(sys.stdin.buffer)
-        run_shell(repl, lines, until)
-
-    return talk
+def _lines(repl: Interpreter) -> Lines:
+    """Where commands come from: the terminal, or standard input."""
+    if not sys.stdin.isatty():
+        return PlainLines(sys.stdin.buffer)
+    return terminal_lines(lambda text: complete(repl, text), lambda text: repl.say(text, "dim"))
 
 
 def _execute_live(target: SessionOptions, options: Options) -> int:
     from pybpftime.cli.debug_live import debug_live
 
-    helpers, _ = read_helpers(target.helper_files)
-    content = object_bytes(target.source)
-    talk, scripts = _talk(), iter([options])
+    _refuse(
+        "a live process", {"--ctx": target.ctx, "--cpus": target.cpus, "--environment": target.environment},
+        "is what the program runs on",
+    )  # fmt: skip
+    launch = read_launch(target, _level(target, options))
+    live = LiveTarget(options.pid, options.command, options.places)
 
-    def make(session: Session) -> Interpreter:
-        return Interpreter(session, console(), print_maps=print_maps, directories=options.source_path)
+    def face(session: Session, waits: str) -> int:
+        repl = Interpreter(session, console(), print_maps=print_maps, directories=options.source_path)
+        if not options.tui:
+            repl.say(f"{waits}: set breakpoints, then `continue`")
+        return _show(repl, options)
 
-    def talk_after_scripts(repl: Interpreter, until: Callable[[], bool]) -> None:
-        for one in scripts:  # once
-            _run_scripts(repl, one)
-        talk(repl, until)
-
-    return debug_live(
-        read_source(target.source, helpers=helpers),
-        content or b"",
-        pid=options.pid,
-        command=options.command,
-        programs=() if target.program is None else (target.program,),
-        places=options.places,
-        level=_level(target, options),
-        helpers=helpers,
-        make_interpreter=make,
-        talk=talk_after_scripts,
-    )
+    if options.tui:
+        _require_screen()
+    return debug_live(launch, live, face, has_screen=options.tui)
 
 
 def _level(target: SessionOptions, options: Options) -> str:
@@ -221,10 +222,10 @@ def _check(target: SessionOptions, options: Options) -> None:
         raise InputError(f"the program and {given} cannot both come from standard input")
     if taken and not options.batch:
         raise InputError(f"{taken[0]} comes from standard input, so commands cannot: use -x SCRIPT and --batch")
-    if options.tui and (options.is_live or options.batch):
-        raise InputError("--tui is neither for live processes nor for --batch")
-    if options.listen is not None and (options.is_live or options.batch or options.tui):
-        raise InputError("--listen serves an editor: neither for live processes nor with --batch or --tui")
+    if options.tui and options.batch:
+        raise InputError("--tui is for a user, and --batch for nobody: leave one out")
+    if options.listen is not None and (options.batch or options.tui):
+        raise InputError("--listen serves an editor: leave --batch and --tui out")
 
 
 def _open(target: SessionOptions, options: Options) -> Session:
@@ -246,9 +247,13 @@ def _refuse_others(target: SessionOptions, option: str) -> None:
         "--ctx": target.ctx, "--maps": target.map_contents, "--set": target.variables, "--limits": target.limits,
         "--cpus": target.cpus, "--environment": target.environment,
     }  # fmt: skip
+    _refuse(option, others, "is all that the program runs on")
+
+
+def _refuse(what: str, others: Mapping[str, object], why: str) -> None:
     given = [name for name, value in others.items() if value]
     if given:
-        raise InputError(f"{option} is all that the program runs on, without {', '.join(given)}")
+        raise InputError(f"{what} {why}, without {', '.join(given)}")
 
 
 def _open_witness(target: SessionOptions, options: Options, file: str) -> Session:

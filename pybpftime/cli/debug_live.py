@@ -2,91 +2,114 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
+from types import FrameType
 
-from pybpftime.attach.environment import LiveEnvironment
-from pybpftime.attach.probe import Ending
-from pybpftime.cli.trace import exit_code, find_targets
-from pybpftime.debug.answers import AnswerBook
-from pybpftime.debug.live import LiveDebug
-from pybpftime.debug.repl import Interpreter
+import click
+
+from pybpftime.cli.trace import exit_code
+from pybpftime.debug.launch import Launch
+from pybpftime.debug.launch_live import LiveTarget, open_live
 from pybpftime.debug.session import Session
-from pybpftime.debug.stops import Reason, Stop
-from pybpftime.debug.symbols import DebugFile
-from pybpftime.helpers import HelperTable
-from pybpftime.machine import LEVELS
-from pybpftime.program.spec import ObjectSpec
-from pybpftime.runtime import Object
 
-Talk = Callable[[Interpreter, Callable[[], bool]], None]
-"""Executes commands until the function says that it is time to let the process run, or the user quits."""
-
-
-class Left(Exception):  # control flow, not an error
-    """The user quit: the process is to be left."""
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""What ends the debugger, but not before every probe is out of the process."""
+LONGEST_LINE = 1 << 16
 
 
 def debug_live(
-    spec: ObjectSpec,
-    content: bytes,
-    *,
-    pid: int | None,
-    command: Sequence[str],
-    programs: Sequence[str],
-    places: Sequence[str],
-    level: str,
-    helpers: HelperTable,
-    make_interpreter: Callable[[Session], Interpreter],
-    talk: Talk,
+    launch: Launch, target: LiveTarget, face: Callable[[Session, str], int], *, has_screen: bool = False
 ) -> int:
-    """Debug the programs of `spec` in process `pid`, or in the `command` that is started; the result is the exit code.
+    """Let `face` debug the programs of an object in a process; the result is the exit code.
 
-    The process stands still while commands are read: before it goes on for the first time, and at every stop.
+    The face gets the session and a sentence on what there is.  The process stands still until the first hit is asked
+    for, and from each hit until the next one is.  In the end it is left; one that was started is waited for, and the
+    exit code is its own unless the face has one.  With `has_screen` what it writes is put out by the session, and it
+    reads nothing.
     """
-    from pybpftime.attach.session import BreakpointSession
-
-    targets = find_targets(spec, programs, places)
-    loaded = Object(spec, level=LEVELS[level], environment=AnswerBook(LiveEnvironment()), helpers=helpers)
-    for name, _ in targets:
-        loaded[name].prepare()
-    session = Session(loaded, debug=DebugFile(content), is_open=True)
-    attached = BreakpointSession.start(command) if pid is None else BreakpointSession.attach(pid)
-    with attached:
-        repl = make_interpreter(session)
-
-        def interact(stop: Stop) -> bool:
-            with _interruptible():
-                repl.show(stop)
-                talk(repl, lambda: session.stop.reason is Reason.END)
-            if repl.finished:
-                raise Left
-            return True
-
-        live = LiveDebug(session, attached, interact)
-        for name, target in targets:
-            live.attach(loaded[name], target)
-        live.stop_at_hits = False
-        what = f"process {attached.pid}" if pid is not None else " ".join(command)
-        names = ", ".join(dict.fromkeys(name for name, _ in targets))
-        repl.say(f"{what} waits, with {names} at its probes: set breakpoints, then `continue`")
-        ending = Ending()
+    with leaving_in_the_end(), written_by_the_session(has_screen and target.pid is None) as give_to:
+        session, process = open_live(launch, target)
         try:
-            with _interruptible():
-                talk(repl, lambda: session.stop.reason is Reason.END)
-            if not repl.finished:
-                ending = live.serve()
-        except Left:
-            pass
-    return exit_code(attached.pid, ending) if pid is None else repl.exit_code or 0
+            give_to(session)
+            what = shlex.join(target.command) if target.pid is None else f"process {process.pid}"
+            code = face(session, f"{what} waits, with {', '.join(process.programs)} at its probes")
+        finally:
+            process.close()
+            give_to(None)
+        for note in process.notes:
+            click.echo(note, err=True)
+        process.raise_error()
+        ended = 0 if target.pid is not None else exit_code(process.pid, process.ending)
+        return code or ended
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C comes through, which is held back while a process is served."""
-    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+def leaving_in_the_end() -> Iterator[None]:
+    """Meanwhile signals that end the debugger do what an exception does: whatever is open is closed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in ENDINGS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+@contextmanager
+def written_by_the_session(is_wanted: bool) -> Iterator[Callable[[Session | None], None]]:
+    """What a process that is started within writes is put out by the session that the function is given.
+
+    Without a session it is written where it would have been.  The process reads nothing.
+    """
+    if not is_wanted:
+        yield lambda session: None
+        return
+    kept = [os.dup(number) for number in range(3)]
+    nothing, (read_end, write_end) = os.open(os.devnull, os.O_RDONLY), os.pipe()
+    for number, file in enumerate((nothing, write_end, write_end)):
+        os.dup2(file, number)
+    os.close(nothing)
+    os.close(write_end)
+    pump = _Pump(read_end, kept)
+    pump.start()
+    try:
+        yield pump.give_to
+    finally:
+        pump.give_to(None)
+        pump.join(1.0)  # for what was written last; who has inherited the pipe may have it longer
+
+
+class _Pump(Thread):
+    """Takes lines out of a pipe.  `give_to` puts the terminal back when the process has it no more."""
+
+    def __init__(self, read_end: int, kept: list[int]) -> None:
+        super().__init__(name="output", daemon=True)
+        self._read_end = read_end
+        self._kept = kept
+        self._session: Session | None = None
+
+    def give_to(self, session: Session | None) -> None:
+        self._session = session
+        for number, file in enumerate(self._kept):
+            os.dup2(file, number)
+            os.close(file)
+        self._kept = []
+
+    def run(self) -> None:
+        with open(self._read_end, errors="replace") as lines:
+            while line := lines.readline(LONGEST_LINE):
+                output = None if self._session is None else self._session.output
+                if output is None:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                else:
+                    output("process", line.rstrip("\n"))

@@ -2,7 +2,7 @@
 
 The machine gets another memory object, which works on the same regions and notes every access; step functions that were
 bound to it run in place of the usual ones.  So nothing is noted in an ordinary run, and what is noted is what happened.
-Registers are not looked at: the ISA table says which ones an instruction reads and writes.
+Registers are looked at where somebody names some: the ISA table says which ones an instruction reads and writes.
 
 Some helpers read and write without the memory object: elements of maps, the packet, the context.  `Call` says what.
 """
@@ -20,12 +20,16 @@ from pybpftime.debug.world import ENDED, World
 from pybpftime.engines.reference import ReferenceExecutable
 from pybpftime.engines.reference.steps import Step
 from pybpftime.errors import InputError
+from pybpftime.helpers.declarations import Role
 from pybpftime.isa import Form, Instruction, Row, lookup
 from pybpftime.isa.encoding import MASK32
+from pybpftime.isa.row import registers
 from pybpftime.machine import Machine, Memory, Region, TailCall
-from pybpftime.machine.memory import SLOT_SHIFT, TRANSIENT_SLOT
+from pybpftime.machine.memory import OFFSET_MASK, SLOT_SHIFT, TRANSIENT_SLOT
 from pybpftime.machine.pointers import TrackingMemory
 from pybpftime.program.contexts.region import PacketRegion, StructureRegion
+
+CALLS = (Form.CALL_HELPER, Form.CALL_BTF, Form.CALL_LOCAL, Form.CALL_REGISTER)
 
 
 @dataclass
@@ -74,7 +78,7 @@ class Recorder:
             log.depths.append(len(world.machine.frames))
             return False
 
-        with _watched(world, note, made) as steps:
+        with noting(world, note, made) as steps:
             look(ENDED if world.ending is not None else world.pc)
 
             def called(call: Call) -> None:
@@ -112,7 +116,7 @@ class Recorder:
                 found = world.current_step
 
         self._go(first)
-        with _watched(world, note, made) as steps:
+        with noting(world, note, made) as steps:
             world.advance(behind, steps_of=steps.of)
         if world.step != behind:
             raise InputError("it was interrupted")
@@ -123,6 +127,14 @@ def packet_slots(machine: Machine) -> Iterator[int]:
     """The slots of the regions that show the packet now."""
     slots = machine.memory.slots
     return (slot for slot, one in slots.items() if slot >= TRANSIENT_SLOT and isinstance(one, PacketRegion))
+
+
+def canonical(memory: Memory, address: int) -> int:
+    """The address as accesses are compared: of bytes of the packet, in PACKET_SLOT."""
+    slot = address >> SLOT_SHIFT
+    if slot < TRANSIENT_SLOT or not isinstance(memory.slots.get(slot), PacketRegion):
+        return address
+    return (PACKET_SLOT << SLOT_SHIFT) + (address & OFFSET_MASK)
 
 
 def _note_packet(world: World, log: Log) -> None:
@@ -211,12 +223,21 @@ class _NotingTrackingMemory(_Noting, TrackingMemory):
     __slots__ = ()
 
 
-class _Steps:
+@dataclass(frozen=True, slots=True)
+class RegisterNotes:
+    """Registers that are looked at; `note` takes whether one is written, and its number, before the instruction."""
+
+    numbers: frozenset[int]
+    note: Callable[[bool, int], None]
+
+
+class NotingSteps:
     """Step functions that note: of each executable, bound when it is first met."""
 
-    def __init__(self, note: Note, made: Callable[[Call], None]) -> None:
+    def __init__(self, note: Note, made: Callable[[Call], None], registers: RegisterNotes | None) -> None:
         self.note = note
         self.made = made
+        self._registers = registers
         self._steps: dict[int, list[Step]] = {}
 
     def of(self, executable: ReferenceExecutable) -> Sequence[Step]:
@@ -236,8 +257,24 @@ class _Steps:
                     steps[pc] = self._returning(steps[pc], calls, executable.machine)
                 elif row.form is Form.PACKET:
                     steps[pc] = self._loading(steps[pc], instruction, row, executable.machine)
+                if self._registers is not None:
+                    steps[pc] = self._using(steps[pc], _used(instruction, row, calls.get(pc)), self._registers)
             self._steps[id(executable)] = steps
         return steps
+
+    @staticmethod
+    def _using(step: Step, used: Sequence[tuple[bool, int]], wanted: RegisterNotes) -> Step:
+        """An instruction, of whose registers those that are wanted are noted."""
+        noted, note = [one for one in used if one[1] in wanted.numbers], wanted.note
+        if not noted:
+            return step
+
+        def look() -> int:
+            for is_write, number in noted:
+                note(is_write, number)
+            return step()
+
+        return look
 
     def _returning(self, step: Step, calls: Mapping[int, HelperCall], machine: Machine) -> Step:
         """A return, of which those to a helper that calls back are noted."""
@@ -286,8 +323,10 @@ class _Steps:
 
 
 @contextmanager
-def _watched(world: World, note: Note, made: Callable[[Call], None]) -> Iterator[_Steps]:
-    """While this lasts, all machines of the world have a memory that notes."""
+def noting(
+    world: World, note: Note, made: Callable[[Call], None], registers: RegisterNotes | None = None
+) -> Iterator[NotingSteps]:
+    """While this lasts, all machines of the world have a memory that notes; the steps are those to execute."""
     machines = world.machines
     real = machines[0].memory
     noting: _Noting = _NotingTrackingMemory() if isinstance(real, TrackingMemory) else _NotingMemory()
@@ -295,7 +334,7 @@ def _watched(world: World, note: Note, made: Callable[[Call], None]) -> Iterator
     for machine in machines:
         machine.memory = noting
     try:
-        yield _Steps(note, made)
+        yield NotingSteps(note, made, registers)
     finally:
         noting.note = lambda is_write, address, size: None
         for machine in machines:
@@ -307,3 +346,19 @@ def _instructions(executable: ReferenceExecutable) -> Iterator[tuple[int, Instru
         for slot, instruction in enumerate(code.program.spec.instructions):
             if instruction is not None:
                 yield code.start + slot, instruction, lookup(instruction)
+
+
+def _used(instruction: Instruction, row: Row, call: HelperCall | None) -> list[tuple[bool, int]]:
+    """Whether it is written, and the number, of each register that an instruction, or the helper it calls, works on.
+
+    A function of the program that is called reads its arguments itself; what a call leaves unset is not written.
+    """
+    names, written = row.reads, row.writes
+    if row.form in CALLS:
+        names = ("dst",) if row.form is Form.CALL_REGISTER else ()
+        written = () if call is None else ("r0",)
+    reads = {*registers(names, instruction)}
+    if call is not None:
+        parameters = enumerate(call.declaration.parameters, 1)
+        reads |= {number for number, one in parameters if one.kind.role is not Role.UNCHECKED}
+    return [(False, number) for number in sorted(reads)] + [(True, one) for one in registers(written, instruction)]

@@ -29,12 +29,19 @@ class Answers:
     """All answers so far: times in nanoseconds, random numbers, what was read of user memory.
 
     Reads are found by their number and by what was asked for: a fork may read elsewhere than the time line that it
-    comes from.  None stands for memory that could not be read.
+    comes from.  None stands for memory that could not be read.  Those before `first` are not kept any more.
     """
 
     times: array[int] = field(default_factory=lambda: array("Q"))
     numbers: array[int] = field(default_factory=lambda: array("I"))
     reads: dict[Read, bytes | None] = field(default_factory=dict)
+    first: Position = (0, 0, 0)
+
+    def drop_before(self, position: Position) -> None:
+        """Forget what was answered before a position."""
+        del self.times[: position[0] - self.first[0]], self.numbers[: position[1] - self.first[1]]
+        self.reads = {asked: content for asked, content in self.reads.items() if asked[0] >= position[2]}
+        self.first = position
 
 
 def fields_of(environment: Environment) -> dict[str, Any]:
@@ -65,21 +72,23 @@ class AnswerBook(Environment):
 
     def now(self) -> int:
         times, (used, numbers, reads) = self.answers.times, self.position
-        if used == len(times):
+        at = used - self.answers.first[0]
+        if at == len(times):
             source = self.source or self._fallback
             if source is self._fallback:
                 source.tick_ns = self.tick_ns
                 source.time_ns = times[-1] if times else source.time_ns
             times.append(source.now())
         self.position = (used + 1, numbers, reads)
-        return times[used]
+        return times[at]
 
     def random_u32(self) -> int:
         numbers, (times, used, reads) = self.answers.numbers, self.position
-        if used == len(numbers):
+        at = used - self.answers.first[1]
+        if at == len(numbers):
             numbers.append((self.source or self._fallback).random_u32())
         self.position = (times, used + 1, reads)
-        return numbers[used]
+        return numbers[at]
 
     def look_at_user(self, address: int, length: int) -> bytes | None:
         """User memory for who debugs: what a program read there, else what is there now; it is no answer."""

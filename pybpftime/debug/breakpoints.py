@@ -127,7 +127,8 @@ class BreakpointTable:
         self._compile = compile
         self._log = log
         self._next = 1
-        self._steps: dict[int, list[Step]] = {}
+        self._steps: dict[int, tuple[Sequence[Step], list[Step]]] = {}
+        """By executable: the step functions that were there, and those in their place."""
         self.collect: Callable[[tuple[int, ...]], None] | None = None
         """While going back: told of hits instead of stopping; nothing is counted or put out."""
 
@@ -170,15 +171,15 @@ class BreakpointTable:
         """Whether nothing would ever stop."""
         return not any(one.enabled for one in self.all.values())
 
-    def steps_of(self, executable: ReferenceExecutable) -> Sequence[Step]:
-        """The step functions of an executable, those of breakpoints replaced."""
-        steps = self._steps.get(id(executable))
-        if steps is None or len(steps) != len(executable.steps):
-            steps = self._steps[id(executable)] = self._replaced(executable)
-        return steps
+    def steps_of(self, executable: ReferenceExecutable, own: Sequence[Step]) -> Sequence[Step]:
+        """The step functions `own` of an executable, those of breakpoints replaced."""
+        known = self._steps.get(id(executable))
+        if known is None or known[0] is not own or len(known[1]) != len(own):
+            known = self._steps[id(executable)] = (own, self._replaced(executable, own))
+        return known[1]
 
-    def _replaced(self, executable: ReferenceExecutable) -> list[Step]:
-        steps = list(executable.steps)
+    def _replaced(self, executable: ReferenceExecutable, own: Sequence[Step]) -> list[Step]:
+        steps = list(own)
         for code in executable.machine.code:
             spec = code.program.spec
             here: dict[int, list[Breakpoint]] = {}

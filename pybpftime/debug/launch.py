@@ -50,18 +50,7 @@ class Launch:
 def open_session(launch: Launch, output: Output | None = None) -> Session:
     """A session before its first step.  InputError for what does not fit together."""
     environment = Environment() if launch.environment is None else launch.environment
-    if launch.level not in LEVELS:
-        raise InputError(f"there is no level {launch.level!r}; there is {', '.join(LEVELS)}")
-    loaded = Object(
-        launch.spec,
-        level=LEVELS[launch.level],
-        environment=AnswerBook(environment),
-        helpers=launch.helpers,
-        limits=launch.limits,
-        variables=launch.variables,
-    )
-    if launch.maps:
-        fill_maps(loaded, launch.maps)
+    loaded = load(launch, AnswerBook(environment))
     chosen = loaded.program if launch.program is None else loaded[launch.program]
     info = PROGRAM_TYPES[chosen.type]
     if info.takes_packet and not launch.packets:
@@ -69,8 +58,29 @@ def open_session(launch: Launch, output: Output | None = None) -> Session:
     invocations = list(_invocations(launch, chosen.name, environment))
     for one in invocations[:1]:
         one.context(chosen)  # says what does not fit, before anything runs
-    debug = None if launch.content is None else DebugFile(launch.content)
-    return Session(loaded, invocations, debug=debug, budget=launch.budget, output=output)
+    return Session(loaded, invocations, debug=debug_file(launch), budget=launch.budget, output=output)
+
+
+def load(launch: Launch, book: AnswerBook) -> Object:
+    """The object, ready to run; InputError for what does not fit it."""
+    if launch.level not in LEVELS:
+        raise InputError(f"there is no level {launch.level!r}; there is {', '.join(LEVELS)}")
+    loaded = Object(
+        launch.spec,
+        level=LEVELS[launch.level],
+        environment=book,
+        helpers=launch.helpers,
+        limits=launch.limits,
+        variables=launch.variables,
+    )
+    if launch.maps:
+        fill_maps(loaded, launch.maps)
+    return loaded
+
+
+def debug_file(launch: Launch) -> DebugFile | None:
+    """The debug information of the object, if it has a file."""
+    return None if launch.content is None else DebugFile(launch.content)
 
 
 def _invocations(launch: Launch, program: str, environment: Environment) -> Iterator[Invocation]:

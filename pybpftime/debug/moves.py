@@ -64,7 +64,8 @@ class Moves:
     def line_before(self, *, over: bool) -> int | None:
         """The last step before this one at which a line begins; `over`: not inside functions that this line calls."""
         deepest = self._depth() if over else None
-        return self._search(lambda trail: _last(trail.starts(deepest), trail.first))
+        beginning = self._world.timeline.first
+        return self._search(lambda trail: _last(trail.starts(deepest), is_all=trail.first == beginning))
 
     def out_before(self) -> int | None:
         """The step that called the function, or came into the inlined copy."""
@@ -81,7 +82,7 @@ class Moves:
         """What `find` finds in the trail before this step, which reaches back further until it does."""
         world, here = self._world, self._world.step
         first = here
-        while first > 0 and not world.paused:
+        while first > world.timeline.first and not world.paused:
             kept = world.timeline.checkpoint_before(first - 1)
             assert kept is not None
             first = kept.step
@@ -104,6 +105,6 @@ class Moves:
         return self._marks.of(world.executable).lines[world.pc], self._depth()
 
 
-def _last(starts: list[int], first: int) -> int | None:
+def _last(starts: list[int], *, is_all: bool) -> int | None:
     """The last of the starts.  The first one does not count, unless the trail reaches back to the first step of all."""
-    return starts[-1] if len(starts) > 1 or (starts and first == 0) else None
+    return starts[-1] if len(starts) > 1 or (starts and is_all) else None

@@ -22,7 +22,7 @@ class Plan:
         self._until = until
         self._to_next = to_next
         self._watched = session.watched()
-        self._watching = Watching(self._watched)
+        self._watching = Watching(self._watched, session.world)
         # A breakpoint where the program stopped does not stop it again; one where an invocation begins has not yet.
         self._leaving = session.stop.reason not in (Reason.ENTRY, Reason.START, Reason.PAUSED)
 
@@ -32,7 +32,7 @@ class Plan:
             return self._session.first_line()
         leaving, self._leaving = self._leaving, False
         if (watched := self._session.watched()) != self._watched:  # set or removed while it was held up
-            self._watched, self._watching = watched, Watching(watched)
+            self._watched, self._watching = watched, Watching(watched, self._session.world)
         return self._advance(leaving=leaving)
 
     def _advance(self, *, leaving: bool) -> Stop:
@@ -41,17 +41,19 @@ class Plan:
         before = world.step
 
         def stops(pc: int) -> bool:
-            return watching.look(pc) or (until is not None and until(pc))
+            return watching.look() or (until is not None and until(pc))
 
         asked = stops if self._watched else until
         try:
-            stopped = world.advance(steps_of=session.steps_of(), until=asked, to_fault=True, leaving=leaving)
+            with watching.looking() as own:
+                steps_of = session.steps_of(own)
+                stopped = world.advance(steps_of=steps_of, until=asked, to_fault=True, leaving=leaving, past=own)
         except Hit as hit:
             return session.stopped(Reason.BREAKPOINT, hit.numbers, hit.text)
-        if watching.changes:
-            return session.stopped_by(watching.changes)
         if world.has_failed and world.step > before:
             return session.stopped(Reason.FAULT)
+        if watching.seen:
+            return session.stopped_by(watching.seen)
         if stopped:
             return session.stopped(Reason.STEP)
         return session.stopped(Reason.END if world.is_over else Reason.PAUSED)
@@ -60,13 +62,13 @@ class Plan:
 def last_stop(session: Session, first: int, behind: int) -> Stop | None:
     """The last stop in the steps [first, behind), which were executed before; the world is left somewhere in them.
 
-    A watched value stops it before the instruction that changes it.
+    A watched value stops it before the instruction that changes it, reads it, or whatever it is watched for.
     """
     world = session.world
     found: Stop | None = None
     world.goto(first)
     watched = session.watched()
-    watching = Watching(watched)
+    watching = Watching(watched, world)
 
     def note(numbers: tuple[int, ...]) -> None:
         nonlocal found
@@ -74,15 +76,16 @@ def last_stop(session: Session, first: int, behind: int) -> Stop | None:
 
     def look(pc: int) -> bool:
         nonlocal found
-        if watching.look(pc):
-            text = "; ".join(str(change) for change in watching.changes)
-            numbers = tuple(one.watchpoint.number for one in watching.changes)
+        if watching.look():
+            text = "; ".join(map(str, watching.seen))
+            numbers = tuple(one.watchpoint.number for one in watching.seen)
             found = Stop(Reason.WATCHPOINT, max(world.current_step, 0), numbers, text)
         return False
 
     session.breakpoints.collect = note
     try:
-        world.advance(behind, steps_of=session.steps_of(), until=look if watched else None, pausable=False)
+        with watching.looking() as own:
+            world.advance(behind, steps_of=session.steps_of(own), until=look if watched else None, pausable=False)
     finally:
         session.breakpoints.collect = None
     return _later(found if found is None or found.step < behind else None, _last_fault(session, first, behind))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,9 @@ KEYWORD_KINDS: Mapping[str, tuple[Kind, ...]] = {
     "": (Kind.TYPEDEF, Kind.INT, Kind.FLOAT),
 }
 
+MOST_DIGITS = 20
+"""Of the number of a value that was printed."""
+_NUMBERED = re.compile(r"[0-9]+|\$[0-9]*|")
 USER_SPACE = 1 << 63
 """Addresses of processes lie below, those of the machine above."""
 
@@ -58,6 +62,11 @@ class FrameTarget:
         self._world = world
         self._change = change
         self._registers = registers
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the registers are those of the machine, as they are when they are asked for."""
+        return self._registers is None
 
     def read(self, address: int, size: int) -> bytes | None:
         content = peek(self._world.machine.memory, address, size)
@@ -94,13 +103,18 @@ class MapInScope:
     key_type: CType
     value_type: CType
 
-    def element(self, key: bytes) -> int | None:
+    @property
+    def cpu_count(self) -> int | None:
+        return self.map.cpu_count if self.map.kind.per_cpu else None
+
+    def element(self, key: bytes, cpu: int | None = None) -> int | None:
         try:
             if isinstance(self.map, LruHashMap):  # looking is no use of the element, which would save it from eviction
                 address = HashMap.element_address(self.map, key)
+            elif self.cpu_count is None:
+                address = self.map.element_address(key)
             else:
-                cpu = self.world.object.environment.cpu if self.map.kind.per_cpu else 0
-                address = self.map.element_address(key, cpu)
+                address = self.map.element_address(key, self.world.object.environment.cpu if cpu is None else cpu)
         except MapError as error:
             raise InputError(f"map {self.map.name}: {error.reason}") from None
         return address or None
@@ -114,7 +128,7 @@ class FrameScope:
     """The names that the code at one place can see.
 
     `frame` is None where no program stands: then there are maps and global variables only.  `slot` is the place,
-    `$pc`.  `kept` are the user's own `$names`.
+    `$pc`.  `kept` are the user's own `$names`, `printed` the values `$1`, `$2` and so on.
     """
 
     world: World
@@ -123,6 +137,7 @@ class FrameScope:
     frame: ScopeFrame | None
     slot: int | None = None
     kept: dict[str, TypedValue] = field(default_factory=dict)
+    printed: Sequence[TypedValue] = ()
 
     def variable(self, name: str) -> TypedValue | None:
         found = None if self.frame is None else self.frame.variable(name)
@@ -189,11 +204,13 @@ class FrameScope:
                 return world.index
             case "pc":
                 return self.slot
-        return self.kept.get(name)
+        return _numbered(name, self.printed) if _NUMBERED.fullmatch(name) else self.kept.get(name)
 
     def set_special(self, name: str, value: TypedValue) -> None:
         if name in ("step", "invocation", "pc"):
             raise InputError(f"${name} says where the program stands and cannot be set")
+        if _NUMBERED.fullmatch(name):
+            raise InputError(f"${name} is a value that was printed and cannot be set")
         self.kept[name] = value
 
     def names(self) -> Iterable[str]:
@@ -254,6 +271,19 @@ class FrameScope:
                         variable.name,
                         TypedValue(btf, variable.type, place, self.target, variable.name),
                     )
+
+
+def _numbered(name: str, printed: Sequence[TypedValue]) -> TypedValue:
+    """The value that was printed: by its number, or counted back from the last one, which is `$`."""
+    if not printed:
+        raise InputError("no value has been printed yet")
+    digits = name.removeprefix("$")
+    number = int(digits[:MOST_DIGITS] or 1)
+    if not name.isdigit():
+        number = len(printed) - (number if name else 0)
+    if not 1 <= number <= len(printed):
+        raise InputError(f"there is no ${name[:MOST_DIGITS]}: the values that were printed are $1 to ${len(printed)}")
+    return printed[number - 1]
 
 
 def _place(location: dwarf_expression.Location | None) -> Place:

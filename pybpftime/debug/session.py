@@ -28,14 +28,16 @@ from pybpftime.debug.scope import FrameScope, FrameTarget
 from pybpftime.debug.stops import Reason, Stop
 from pybpftime.debug.symbols import DebugFile, ProgramSymbols, symbols_of
 from pybpftime.debug.timeline import Change, Invocation
-from pybpftime.debug.values import TypedValue
-from pybpftime.debug.watch import Changed, Watchpoint, shown
-from pybpftime.debug.world import StepsOf, Until, World
+from pybpftime.debug.values import Constant, TypedValue
+from pybpftime.debug.watch import Access, Seen, Watchpoint, extent_of, shown
+from pybpftime.debug.world import Source, StepsOf, Until, World
 from pybpftime.engines import DEFAULT_BUDGET
 from pybpftime.errors import InputError
 from pybpftime.program.spec import ProgramSpec
 from pybpftime.runtime import Object
 
+LARGEST_KEPT = 1 << 16
+"""Bytes of a value that is printed and kept."""
 Output = Callable[[str, str], None]
 """Takes a kind ("printk", "log") and a text without newline."""
 
@@ -51,21 +53,22 @@ class Session:
         debug: DebugFile | None = None,
         budget: int = DEFAULT_BUDGET,
         output: Output | None = None,
-        is_open: bool = False,
+        source: Source | None = None,
     ) -> None:
         """The environment of `object` is an AnswerBook.  `debug`: where the debug information of its file is.
 
-        A session that `is_open` gets its invocations while it goes on, from a live process.
+        `source`: where invocations come from while the session goes on, which is a live process.
         """
         self.object = object
-        self.world = World(object, invocations, budget=budget)
+        self.world = World(object, invocations, budget=budget, source=source)
         self.output = output
-        self.is_open = is_open
         self.stop = Stop(Reason.START, 0)
-        self.changes: list[Changed] = []
+        self.seen: list[Seen] = []
         """What watchpoints saw at the last stop."""
         self.kept: dict[str, TypedValue] = {}
         """The user's own `$names`."""
+        self.printed: list[TypedValue] = []
+        """The values `$1`, `$2` and so on."""
         self.watchpoints: dict[int, Watchpoint] = {}
         self.breakpoints = BreakpointTable(object.helpers, self._condition, self._log)
         self.debug = debug
@@ -91,6 +94,12 @@ class Session:
     def frames(self) -> tuple[Frame, ...]:
         """The active functions, the innermost first; none where a program has returned."""
         return frames_of(self.world, self.symbols_of)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether invocations may come that nobody knows yet."""
+        source = self.world.source
+        return source is not None and not source.is_done
 
     @property
     def selected(self) -> Frame | None:
@@ -120,8 +129,8 @@ class Session:
     def start(self) -> Stop:
         """Begin the first invocation."""
         if not self.world.has_begun and not self.world.begin_next():
-            if self.is_open:
-                return self.stopped(Reason.END, text="no probe has been hit yet")
+            if self.world.source is not None:
+                return self._without_another()
             raise InputError("there is nothing to run on: no packet, no context")
         return self.stopped(Reason.ENTRY)
 
@@ -129,7 +138,7 @@ class Session:
         """To the beginning of the first invocation of this time line; breakpoints count their hits anew."""
         if not self.world.has_begun:
             return self.start()
-        self.world.goto(0)
+        self.world.goto(self.world.timeline.first)
         for breakpoint in self.breakpoints.all.values():
             breakpoint.hits = 0
         for watchpoint in self.watchpoints.values():
@@ -147,9 +156,8 @@ class Session:
     def step_instruction(self, count: int = 1, *, back: bool = False) -> Stop:
         """`count` instructions on or back; the end of an invocation counts as one."""
         target = self.world.step - count if back else self.world.step + count
-        if target < 0:
-            self.world.goto(0)
-            return self.stopped(Reason.START)
+        if target < self.world.timeline.first:
+            return self._at_first()
         if back:
             self.world.goto(target)
         else:
@@ -219,18 +227,22 @@ class Session:
         """To the beginning of the next packet or hit; or of this one, and from there of the one before."""
         world = self.world
         if back:
-            starts = [start for start in world.timeline.starts if start < world.step]
+            starts = [start for start in world.timeline.starts[world.first :] if start < world.step]
             return self._back(starts[-1] if starts else None, world.step)
         if world.ending is None and not world.advance(until=lambda pc: world.ending is not None):
             return self.stopped(Reason.PAUSED)
-        return self.stopped(Reason.ENTRY if world.begin_next() else Reason.END)
+        return self.stopped(Reason.ENTRY) if world.begin_next() else self._without_another()
 
     def goto(self, step: int) -> Stop:
         """To any step of the time line, as far as there is something to do."""
         if step < 0:
             raise InputError(f"there is no step {step}: the first is 0")
         self.world.goto(min(step, self.world.timeline.end))
-        self.world.advance(step)  # what was not executed before can be interrupted
+        self.world.advance(step, waits=False)  # what was not executed before can be interrupted
+        if (
+            self.is_open and self.world.ending is not None and self.world.step < step
+        ):  # further than what has happened yet
+            return self.stopped(Reason.END)
         return self._arrived(step, Reason.GOTO)
 
     def interrupt(self) -> None:
@@ -253,23 +265,29 @@ class Session:
         text = f"call {pattern.name}" + (f" on {pattern.map}" if pattern.map else "")
         return self.breakpoints.add(text, pattern, **options)
 
-    def watch(self, text: str) -> Watchpoint:
+    def watch(self, text: str, access: Access = Access.CHANGE) -> Watchpoint:
         """A watchpoint on what an expression denotes now: memory, a register, an element of a map."""
         value = self.value(text)
         if isinstance(value, MapValue):
             raise InputError(f"{text} is a map: watch an element, {text}[KEY]")
-        return self.watch_value(value, text)
+        try:
+            return self.watch_value(value, text, access)
+        except InputError as error:
+            raise InputError(f"{text}: {error.reason}") from None
 
-    def watch_value(self, value: TypedValue, text: str) -> Watchpoint:
-        """The same for a value that is known already; `text` is what it is called."""
+    def watch_value(self, value: TypedValue, text: str, access: Access = Access.CHANGE) -> Watchpoint:
+        """The same for a value that is known already; `text` is what it is called.  InputError if it lies nowhere."""
         address, size = value.address, value.size
         target = value.target
+        extent = extent_of(value.place, size, self.object.memory)
+        if extent.registers and isinstance(target, FrameTarget) and not target.is_live:
+            raise InputError("it lies in a register of a caller, which is not watched: select frame 0")
 
         def read() -> bytes | None:
             return value.snapshot() if address is None else target.read(address, size)
 
         number = self.breakpoints.next_number()
-        one = Watchpoint(number, text, read, lambda content: shown(value, content))
+        one = Watchpoint(number, text, read, lambda content: shown(value, content), extent, access)
         self.watchpoints[number] = one
         return one
 
@@ -288,14 +306,21 @@ class Session:
         """The names that a frame (the selected one) can see."""
         one = frame or self.selected
         if one is None:
-            return FrameScope(self.world, FrameTarget(self.world, self._change), None, None, None, self.kept)
+            target = FrameTarget(self.world, self._change)
+            return FrameScope(self.world, target, None, None, None, self.kept, self.printed)
         registers = None if one.is_live else (lambda: one.registers)
         target = FrameTarget(self.world, self._change, registers)
-        return FrameScope(self.world, target, one.symbols, one.scope, one.slot, self.kept)
+        return FrameScope(self.world, target, one.symbols, one.scope, one.slot, self.kept, self.printed)
 
     def value(self, text: str, frame: Frame | None = None, *, may_change: bool = False) -> TypedValue | MapValue:
         """The value of a C expression; with `may_change` it may assign.  InputError when it has none."""
         return compile_expression(text, self.scope(frame), allow_assignment=may_change).value()
+
+    def keep(self, value: TypedValue) -> int:
+        """Keep what a value is now as the next numbered one; its number.  Of a very large one the place is kept."""
+        content = value.snapshot() if value.size <= LARGEST_KEPT else None
+        self.printed.append(value if content is None else value.at(Constant(content)))
+        return len(self.printed)
 
     def condition(self, text: str) -> bool:
         """Whether a condition is met in the selected frame.  InputError when it has no value."""
@@ -317,7 +342,7 @@ class Session:
         meant = (one for one in scopes if place.function == one.name or (one.line and place.line == one.line.line))
         scope = next(meant, scopes[0] if scopes else None)
         target = FrameTarget(self.world, self._change)
-        return FrameScope(self.world, target, symbols, scope, place.slot, self.kept)
+        return FrameScope(self.world, target, symbols, scope, place.slot, self.kept, self.printed)
 
     def _condition(self, text: str, place: CodePlace) -> Callable[[], bool]:
         return compile_condition(text, self._scope_at(place))
@@ -341,8 +366,13 @@ class Session:
     def _arrived(self, step: int, reason: Reason) -> Stop:
         """The stop here, which was to be at `step`."""
         if self.world.step != step:
-            reason = Reason.END if self.world.is_over else Reason.PAUSED
+            return self._without_another()
         return self.stopped(reason)
+
+    def _without_another(self) -> Stop:
+        """The stop where nothing more comes, or where somebody interrupted before it came."""
+        text = "" if self.world.has_begun else "no probe has been hit"
+        return self.stopped(Reason.END if self.world.is_over else Reason.PAUSED, text=text)
 
     # -- going forward -------------------------------------------------------------------------------------------------
 
@@ -355,11 +385,14 @@ class Session:
         """To the first line of the next invocation."""
         if not self.world.has_begun:
             return self.start()
-        return self.stopped(Reason.ENTRY if self._moves.begin_next() else Reason.END)
+        return self.stopped(Reason.ENTRY) if self._moves.begin_next() else self._without_another()
 
-    def steps_of(self) -> StepsOf | None:
-        """What looks for breakpoints; None when there is none."""
-        return None if self.breakpoints.is_empty else self.breakpoints.steps_of
+    def steps_of(self, own: StepsOf | None = None) -> StepsOf | None:
+        """What looks for breakpoints, in front of the step functions `own`, the machine's if None; these if none is."""
+        table = self.breakpoints
+        if table.is_empty:
+            return own
+        return lambda executable: table.steps_of(executable, executable.steps if own is None else own(executable))
 
     # -- going back ----------------------------------------------------------------------------------------------------
 
@@ -370,16 +403,23 @@ class Session:
             self.world.goto(here)
             return self.stopped(Reason.PAUSED)
         if step is None:
-            self.world.goto(0)
-            return self.stopped(Reason.START)
+            return self._at_first()
         self.world.goto(step)
         return self.stopped(Reason.STEP)
+
+    def _at_first(self) -> Stop:
+        """The stop at the first step that is kept."""
+        world = self.world
+        world.goto(world.timeline.first)
+        if world.first:
+            self._put("log", f"history begins with {world.invocation.label}: what was before is not kept any more")
+        return self.stopped(Reason.START)
 
     def _resume_back(self) -> Stop:
         """To the last step before this one at which something would have stopped."""
         world, here = self.world, self.world.step
         first = here
-        while first > 0 and not world.paused:
+        while first > world.timeline.first and not world.paused:
             behind = first
             kept = world.timeline.checkpoint_before(first - 1)
             assert kept is not None
@@ -387,7 +427,7 @@ class Session:
             found = last_stop(self, first, behind)
             if found is not None:
                 world.goto(found.step)
-                self.changes = []
+                self.seen = []
                 self.stop = found
                 self._selected = 0
                 return found
@@ -395,19 +435,19 @@ class Session:
 
     # -- stops ---------------------------------------------------------------------------------------------------------
 
-    def stopped_by(self, changes: list[Changed]) -> Stop:
-        """The stop here, where watched values changed."""
-        for one in changes:
+    def stopped_by(self, seen: list[Seen]) -> Stop:
+        """The stop here, for what was seen of watched values."""
+        for one in seen:
             one.watchpoint.hits += 1
-        text = "; ".join(str(one) for one in changes)
-        stop = self.stopped(Reason.WATCHPOINT, tuple(one.watchpoint.number for one in changes), text)
-        self.changes = changes
+        text = "; ".join(map(str, seen))
+        stop = self.stopped(Reason.WATCHPOINT, tuple(one.watchpoint.number for one in seen), text)
+        self.seen = seen
         return stop
 
     def stopped(self, reason: Reason, numbers: tuple[int, ...] = (), text: str = "") -> Stop:
         """The stop here, for this reason; it is `stop` from now on."""
         self._selected = 0
-        self.changes = []
+        self.seen = []
         for number in numbers:
             one = self.breakpoints.all.get(number)
             if one is not None and one.temporary:

@@ -99,7 +99,10 @@ class Printed:
 
 
 class Timeline:
-    """One course of events.  `end` is the last step that was reached; `starts` the first step of each invocation."""
+    """One course of events.  `end` is the last step that was reached; `starts` the first step of each invocation.
+
+    `first` is the first step that one can go back to.  What was before it is not kept; such invocations have start 0.
+    """
 
     def __init__(self, number: int = 1, parent: Timeline | None = None, forked_at: int = 0) -> None:
         self.number = number
@@ -110,6 +113,10 @@ class Timeline:
         self.starts: list[int] = []
         self.endings: dict[int, Ending] = {}
         self.output: list[Printed] = []
+        self.printed_before = 0
+        """How many lines were before those of `output`."""
+        self.first = 0
+        self.is_forgotten = False
         self.end = 0
         self.interval = INTERVAL
         self._size = 0
@@ -122,6 +129,8 @@ class Timeline:
         child.starts = [start for start in self.starts if start <= step]
         child.endings = {index: ending for index, ending in self.endings.items() if self.ends_at(index) <= step}
         child.output = [line for line in self.output if line.step < step]
+        child.first = self.first
+        child.printed_before = self.printed_before
         child.end = step
         child.interval = self.interval
         return child
@@ -177,6 +186,22 @@ class Timeline:
         """Those at `step` and behind it no longer hold."""
         self.checkpoints = [one for one in self.checkpoints if one.step < step]
         self._size = sum(one.size for one in self.checkpoints)
+
+    def drop_before(self, base: Checkpoint) -> None:
+        """Forget what was before a checkpoint, at which an invocation begins."""
+        self.first = base.step
+        self.starts[: base.index] = [0] * base.index
+        self.checkpoints = [one for one in self.checkpoints if one.step >= base.step]
+        self._size = sum(one.size for one in self.checkpoints)
+        self.endings = {index: ending for index, ending in self.endings.items() if index >= base.index}
+        dropped = len(self.output)
+        self.output = [line for line in self.output if line.step >= base.step]
+        self.printed_before += dropped - len(self.output)
+
+    def forget(self) -> None:
+        """Keep nothing: what another time line has dropped was needed here."""
+        self.is_forgotten = True
+        self.checkpoints, self._size, self.endings, self.output = [], 0, {}, []
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep it; when all together are too large, half of them go."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from pybpftime.debug.answers import AnswerBook
 from pybpftime.debug.memory import poke
@@ -30,23 +30,58 @@ Until = Callable[[int], bool]
 
 ENDED = -1
 """The pc of an invocation that is over, for who looks at every step."""
+INVOCATIONS_KEPT = 10_000
+"""How many hits of a live process can be gone back to: about a kilobyte each."""
+DROPPED_AT_ONCE = 2_500
+"""How many more there may be until the oldest of them are dropped."""
+DROPPED = "not kept"
+"""The label of those."""
 SLICE = 1 << 15
 """Steps between two looks at whether somebody wants to stop."""
+
+
+class Source(Protocol):
+    """Where invocations come from that nobody knows yet: a live process."""
+
+    @property
+    def programs(self) -> Sequence[str]:
+        """The names of the programs that may run."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no more will come."""
+
+    def next(self, is_interrupted: Callable[[], bool]) -> Invocation | None:
+        """The next one, when it comes.  None if none will, or if somebody interrupts before."""
+
+    def close(self) -> None:
+        """No more are wanted."""
 
 
 class World:
     """An object whose programs run one invocation after the other.
 
     `step` is where it stands; there, invocation `index` is before the instruction at `pc` of `machine`, or over when
-    there is an `ending`.  Invocations may be added at any time; the environment of the object is an AnswerBook.
+    there is an `ending`.  Behind the last invocation the `source`, if there is one, is asked for another.  The
+    environment of the object is an AnswerBook.
     """
 
-    def __init__(self, object: Object, invocations: Iterable[Invocation], *, budget: int = DEFAULT_BUDGET) -> None:
+    def __init__(
+        self,
+        object: Object,
+        invocations: Iterable[Invocation],
+        *,
+        budget: int = DEFAULT_BUDGET,
+        source: Source | None = None,
+    ) -> None:
         if not isinstance(object.environment, AnswerBook):
             raise InternalError("the environment of a debugged object is an AnswerBook")
         self.object = object
         self.invocations = list(invocations)
         self.budget = budget
+        self.source = source
+        self.first = 0
+        """The first invocation that is kept."""
         self.timeline = Timeline()
         self.timelines = [self.timeline]
         self.on_printk: Callable[[Printed], None] | None = None
@@ -142,8 +177,9 @@ class World:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens: the last invocation has ended, or there is none."""
-        return (self.ending is not None or self._execution is None) and self.index + 1 >= len(self.invocations)
+        """Whether nothing more happens: the last invocation has ended, and no other will come."""
+        is_last = (self.ending is not None or self._execution is None) and self.index + 1 >= len(self.invocations)
+        return is_last and (self.source is None or self.source.is_done)
 
     def look_at_user(self, address: int, size: int) -> bytes | None:
         """Memory of the process that is traced; None where it cannot be read, or there is no process."""
@@ -159,15 +195,17 @@ class World:
         until: Until | None = None,
         to_fault: bool = False,
         leaving: bool = False,
+        past: StepsOf | None = None,
         pausable: bool = True,
+        waits: bool = True,
     ) -> bool:
         """Go on to step `limit`, or as far as there is something to do; the answer is whether `until` stopped it.
 
         `until` is asked at every step with its pc, which is ENDED where an invocation is over.  `steps_of` gives the
         step functions to execute in place of the machine's own; what they raise passes, and the world stands before
         the instruction.  With `to_fault` an invocation that fails stops it, too.  `leaving`: the instruction here is
-        executed by the machine's own step function, so that a breakpoint here does not stop again.  Stops when `paused`
-        is set, and resets it, unless it is not `pausable`.
+        executed by its step function of `past`, the machine's own if None, so that a breakpoint here does not stop
+        again.  Stops when `paused` is set, and resets it, unless it is not `pausable`.  `waits`: see `begin_next`.
         """
         while limit is None or self.step < limit:
             if self.paused and pausable:
@@ -176,13 +214,14 @@ class World:
             if self.on_slice is not None:
                 self.on_slice()
             if self.ending is not None or self._execution is None:
-                if not self.begin_next():
+                if not self.begin_next(waits=waits):
                     return False
+                leaving = False
                 if until is not None and until(self.pc):
                     return True
             elif leaving:
                 leaving = False
-                if self._slice(self.step + 1, None, until) or (to_fault and self.has_failed):
+                if self._slice(self.step + 1, past, until) or (to_fault and self.has_failed):
                     return True
             elif self._slice(self._goal(limit), steps_of, until) or (to_fault and self.has_failed):
                 return True
@@ -242,9 +281,12 @@ class World:
         assert r0 is not None
         return self.program.result(self._begun_on, Outcome(r0, self.execution.executed))
 
-    def begin_next(self) -> bool:
-        """Begin the next invocation, at the step behind the end of the last; False when there is none."""
-        if self.index + 1 >= len(self.invocations):
+    def begin_next(self, *, waits: bool = True) -> bool:
+        """Begin the next invocation, at the step behind the end of the last; False when there is none.
+
+        `waits`: for one that the source may give; that ends when `paused` is set, which is reset then.
+        """
+        if self.index + 1 >= len(self.invocations) and not (waits and self._take_from_source()):
             return False
         invocation = self.invocations[self.index + 1]
         context = invocation.context(self.object.programs[invocation.program])
@@ -261,9 +303,41 @@ class World:
         self.timeline.end = max(self.timeline.end, self.step)
         for edit in self.timeline.edits_at(self.step):
             self._apply(edit)
-        if self.timeline.checkpoint_before(self.step) is None:
+        kept = self.timeline.checkpoint_before(self.step)
+        is_base = self.source is not None and self.index % DROPPED_AT_ONCE == 0
+        if kept is None or (is_base and kept.step != self.step):
             self.checkpoint()
+        if is_base:
+            self._drop_oldest()
         return True
+
+    def _take_from_source(self) -> bool:
+        """Wait for an invocation that nobody knows yet; whether one came."""
+        if self.source is None:
+            return False
+        invocation = self.source.next(lambda: self.paused)
+        if invocation is None:
+            self.paused = False
+            return False
+        self.invocations.append(invocation)
+        return True
+
+    def _drop_oldest(self) -> None:
+        """Of the invocations that a source gave, keep the last ones."""
+        checkpoints = self.timeline.checkpoints
+        bases = [one for one in checkpoints if one.step == one.began and one.index <= self.index - INVOCATIONS_KEPT]
+        if not bases or bases[-1].index <= self.first:
+            return
+        base = bases[-1]
+        self.timeline.drop_before(base)
+        self._book.answers.drop_before(base.answers)
+        for other in self.timelines:
+            if other is not self.timeline:
+                other.forget()
+        names = {name: Invocation(name, label=DROPPED) for name in self._executables}
+        dropped = range(self.first, base.index)
+        self.invocations[self.first : base.index] = [names[self.invocations[index].program] for index in dropped]
+        self.first = base.index
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
@@ -282,11 +356,14 @@ class World:
     def goto(self, step: int) -> None:
         """Stand at `step`, or as far on the way there as there is something to do."""
         kept = self.timeline.checkpoint_before(step)
+        if step < self.timeline.first:
+            label, first = self.invocations[self.first].label, self.timeline.first
+            raise InputError(f"step {step} is not kept any more: the history begins with {label}, at step {first}")
         if kept is None:
             raise InternalError(f"there is no checkpoint before step {step}")
         if not kept.step <= self.step <= step:
             self._restore(kept)
-        self.advance(step, pausable=False)
+        self.advance(step, pausable=False, waits=False)
 
     def _restore(self, kept: Checkpoint) -> None:
         _leave(self.machine)
@@ -326,6 +403,8 @@ class World:
 
     def switch(self, number: int, step: int) -> None:
         """Go to `step` of another time line, or to its end.  One that a recording gave is executed now."""
+        if self.timelines[number - 1].is_forgotten:
+            raise InputError(f"time line {number} is not kept any more")
         self.timeline = self.timelines[number - 1]
         step = min(step, self.timeline.end)
         kept = self.timeline.checkpoint_before(step)
@@ -364,7 +443,7 @@ class World:
     def _print(self, text: str) -> None:
         """A line of bpf_printk, which counts once however often the instruction is executed again."""
         output = self.timeline.output
-        if self._printed == len(output):
+        if self._printed == self.timeline.printed_before + len(output):
             output.append(Printed(self._began + self.execution.current, text))
             if self.on_printk is not None:
                 self.on_printk(output[-1])

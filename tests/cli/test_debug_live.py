@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -36,18 +37,16 @@ def test_stops_looks_goes_back_and_lets_it_go() -> None:
     done = debug(commands)
     assert done.returncode == 7, done.stderr
     lines = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("size = ")] == [
-        "size = 1111111", "size = 2222222", "size = 1111111",
-    ]  # fmt: skip
-    assert "ctx->rdi = 1111111" in lines
+    printed = [line.partition(" = ")[2] for line in lines if re.match(r"(\$\d+|size|ctx->rdi) = ", line)]
+    assert printed == ["1111111", "1111111", "2222222", "1111111"]
     assert lines.count("done") == 1
-    assert "waits, with malloc_entry at its probes" in lines[0] or "waits, with malloc_entry" in done.stdout
+    assert "waits, with malloc_entry at its probes" in done.stdout
 
 
 def test_quitting_leaves_the_process_to_itself() -> None:
     done = debug("break malloc.bpf.c:47 if size == 1111111\ncontinue\nprint size\nquit\n")
     assert done.returncode == 7, done.stderr
-    assert "size = 1111111" in done.stdout
+    assert " = 1111111\n" in done.stdout
     assert "done" in done.stdout.splitlines()
 
 
@@ -58,7 +57,9 @@ def test_the_end_of_commands_leaves_it_too() -> None:
 
 def test_what_cannot_be_debugged_so() -> None:
     for options, words in (
-        (("--tui",), "--tui is neither for live processes"),
+        (("--tui", "--batch"), "--tui is for a user"),
+        (("--tui",), "the full screen needs a terminal"),
+        (("--ctx", "{}"), "a live process is what the program runs on, without --ctx"),
         (("--pcap", "x.pcap"), "--pcap"),
         (("--at", "nothing:here"), "here"),
     ):

@@ -102,7 +102,7 @@ def test_nodes_of_each_form() -> None:
         ('"\\q"', "\\q is no escape sequence", 2),
         ("'\\400'", "the escape sequence \\400 is more than a byte", 2),
         ('"\\x' + "f" * 5000 + '"', "the escape sequence \\xffffffffff is more than a byte", 2),
-        ("a $", "a name is missing behind $", 3),
+        ("a $", "an operator or the end is expected, here is '$'", 3),
         ("a # b", "'#' is no part of an expression", 3),
         ("é", "'é' is no part of an expression", 1),
         ("(char short)a", "char short is no type of C", 2),

@@ -242,7 +242,7 @@ def test_a_watchpoint_stops_behind_a_change_and_back_before_it() -> None:
     session.step_instruction(2)
     session.watch("$r0")
     assert [session.resume().step for _ in range(3)] == [3, 6, 9]
-    assert session.changes[0].old != session.changes[0].new
+    assert session.seen[0].old != session.seen[0].new
     session.goto(11)
     assert [session.resume(back=True).step for _ in range(3)] == [8, 5, 2]
 

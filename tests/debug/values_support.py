@@ -164,7 +164,11 @@ class FakeMap:
         self.value_type = sample_type(value)
         self.elements = elements
 
-    def element(self, key: bytes) -> int | None:
+    @property
+    def cpu_count(self) -> int | None:
+        return None
+
+    def element(self, key: bytes, cpu: int | None = None) -> int | None:
         return self.elements.get(key)
 
     def length(self) -> int:

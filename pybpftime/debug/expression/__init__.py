@@ -7,11 +7,12 @@
 
 Text is parsed to nodes (`parser`), nodes are compiled once to closures (`compiler`), with C's rules for types
 (`arithmetic`, `pointers`).  Names come from a `Scope`.  Beyond C: maps (`counts[42]`, `flows[{1, 2}]`, `len(flows)`,
-`exists(flows[{1, 2}])`), `packet[12:14]`, `comm == "curl"`, `$r1`, `$pc`, `$mine`, `ntohs` and its kin.
+`exists(flows[{1, 2}])`, `per_cpu(hits[42], 3)`), `packet[12:14]`, `comm == "curl"`, `$r1`, `$pc`, `$mine`, `$3` (a
+value that was printed), `ntohs` and its kin.
 Every error is an InputError with one sentence and, where it is known, the column; `render_error` draws it.
 """
 
-from pybpftime.debug.expression.compiled import Expression, MapValue, compile_condition, compile_expression
+from pybpftime.debug.expression.compiled import Expression, MapValue, compile_condition, compile_expression, named_type
 from pybpftime.debug.expression.nodes import Node
 from pybpftime.debug.expression.parser import parse, render_error
 from pybpftime.debug.expression.scope import MapScope, Scope
@@ -25,6 +26,7 @@ __all__ = [
     "Scope",
     "compile_condition",
     "compile_expression",
+    "named_type",
     "parse",
     "render_error",
     "unparse",

@@ -10,10 +10,10 @@ from pybpftime.debug.expression.compiler import Compiler
 from pybpftime.debug.expression.lookup import Names
 from pybpftime.debug.expression.nodes import POSTFIX, Assign, Node, Unary
 from pybpftime.debug.expression.operands import Computed, Located, MapOperand, Operand, Run, rvalue
-from pybpftime.debug.expression.parser import parse
+from pybpftime.debug.expression.parser import parse, parse_type
 from pybpftime.debug.expression.scope import MapScope, Scope
 from pybpftime.debug.expression.unparse import binding_of, unparse
-from pybpftime.debug.values import Target, TypedValue, constant_value
+from pybpftime.debug.values import CType, Target, TypedValue, constant_value
 from pybpftime.errors import InputError
 
 
@@ -91,6 +91,13 @@ def compile_condition(source: str | Node, scope: Scope) -> Callable[[], bool]:
     except InputError as error:
         raise error.at(column=expression.operand.node.column or None) from None
     return lambda: bool(get())
+
+
+def named_type(text: str, scope: Scope) -> CType | None:
+    """The type that a text names, as in a cast; None if it is an expression.  InputError for a type that is none."""
+    names = Names(scope)
+    node = parse_type(text, names.is_type)
+    return None if node is None else names.type(node)
 
 
 def _path(node: Node) -> str:

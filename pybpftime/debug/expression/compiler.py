@@ -261,14 +261,15 @@ class Compiler:
     def index(self, node: Index) -> Operand:
         owner = self.compile(node.owner)
         if isinstance(owner, MapOperand):
-            return self.map_element(node, owner)
+            return self.map_element(node, node, owner)
         other = self.compile(node.index)
         if not isinstance(other, MapOperand) and is_integral(owner) and not is_integral(other):
             owner, other = other, owner  # C has 2[array], too
         return pointers.element(node, owner, self.promoted(other), self.target)
 
-    def map_element(self, node: Index, owner: MapOperand) -> Located:
-        find = self._find_element(node, owner)
+    def map_element(self, node: Node, index: Index, owner: MapOperand, cpu: Computed | None = None) -> Located:
+        """The value of the element whose key is the index; on a cpu, if one is named."""
+        find = self._find_element(index, owner, cpu)
 
         def address() -> int:
             found = find()
@@ -278,27 +279,47 @@ class Compiler:
 
         return in_memory(node, owner.map.value_type, address)
 
-    def _find_element(self, node: Index, owner: MapOperand) -> Callable[[], int | None]:
+    def _find_element(self, node: Index, owner: MapOperand, cpu: Computed | None = None) -> Callable[[], int | None]:
         """The address of the element whose key is the index, None if the map has none."""
         element = owner.map.element
         key = initialiser(node.index, owner.map.key_type, f"the key of {owner.name}", self.compile, self.target)
 
         def find() -> int | None:
             try:
-                return element(key())
+                return element(key()) if cpu is None else element(key(), _checked_cpu(cpu, owner))
             except InputError as error:
                 raise placed(node, error) from None
 
         return find
 
-    def call(self, node: Call) -> Computed:
-        if node.name == "exists" and len(node.arguments) == 1 and isinstance(node.arguments[0], Index):
+    def call(self, node: Call) -> Operand:
+        if node.arguments and isinstance(node.arguments[0], Index):
             index = node.arguments[0]
-            owner = self.compile(index.owner)
-            if isinstance(owner, MapOperand):
-                find = self._find_element(index, owner)
-                return Computed(node, type_of(INT, self.order), lambda: int(find() is not None))
+            if node.name == "exists" and len(node.arguments) == 1:
+                owner = self.compile(index.owner)
+                if isinstance(owner, MapOperand):
+                    find = self._find_element(index, owner)
+                    return Computed(node, type_of(INT, self.order), lambda: int(find() is not None))
+            if node.name == "per_cpu" and len(node.arguments) == 2:
+                owner = self.compile(index.owner)
+                if isinstance(owner, MapOperand):
+                    return self.map_element(node, index, owner, self._cpu(owner, node.arguments[1]))
         return call(node, self.compile, self.target)
+
+    def _cpu(self, owner: MapOperand, node: Node) -> Computed:
+        if owner.map.cpu_count is None:
+            raise failure(owner.node, "it has one value for all cpus")
+        cpu = self.number(node)
+        if not cpu.scalar.is_integral:
+            raise failure(node, f"a cpu is an integer, and this is of type {cpu.type.text}")
+        return cpu
+
+
+def _checked_cpu(cpu: Computed, owner: MapOperand) -> int:
+    number, count = int(cpu.get()), owner.map.cpu_count or 0
+    if not 0 <= number < count:
+        raise failure(cpu.node, f"there is no cpu {number}: {owner.name} has values of the cpus 0 to {count - 1}")
+    return number
 
 
 def is_integral(operand: Operand) -> bool:

@@ -24,7 +24,9 @@ NETWORK_ORDER = {name: bits for bits, names in _NETWORK.items() for name in name
 SWAPS = {f"__builtin_bswap{bits}": bits for bits in TYPES}
 """Always the other byte order."""
 
-MAP_FUNCTIONS = ("len", "exists")
+MAP_FUNCTIONS = ("len", "exists", "per_cpu")
+ELEMENT_FUNCTIONS = {"exists": "exists(map[key])", "per_cpu": "per_cpu(map[key], cpu)"}
+"""Functions of elements, which are named and not computed."""
 
 
 def function_names() -> list[str]:
@@ -37,13 +39,13 @@ def call(node: Call, compile_node: Callable[[Node], Operand], target: Target) ->
     bits = NETWORK_ORDER.get(node.name) or SWAPS.get(node.name)
     if bits is None and node.name not in MAP_FUNCTIONS:
         raise InputError(f"there is no function {node.name}; {hint(node.name, function_names())}", column=node.column)
+    if node.name in ELEMENT_FUNCTIONS:
+        raise failure(node, f"{node.name} takes an element of a map: {ELEMENT_FUNCTIONS[node.name]}")
     if len(node.arguments) != 1:
         raise failure(node, f"{node.name} takes one argument, here are {len(node.arguments)}")
     argument = node.arguments[0]
     if node.name == "len":
         return _length(node, compile_node(argument), target)
-    if node.name == "exists":
-        raise failure(node, "exists takes an element of a map: exists(map[key])")
     assert bits is not None
     swap = node.name in SWAPS or target.byteorder == "little"
     return _swapped(node, rvalue(target, compile_node(argument)), bits, swap=swap)

@@ -53,7 +53,7 @@ class Name(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Special(_Node):
-    """`$pc`, `$r1`, `$mine`; the name is without the `$`."""
+    """`$pc`, `$r1`, `$mine`, `$1`, `$$`; the name is without the first `$`."""
 
     name: str
 

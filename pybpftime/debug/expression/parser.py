@@ -58,6 +58,17 @@ def parse(text: str, is_type: Callable[[str], bool] = looks_like_type) -> Node:
     return node
 
 
+def parse_type(text: str, is_type: Callable[[str], bool] = looks_like_type) -> TypeName | None:
+    """The type that `text` names, None if it begins like an expression; InputError for what is neither."""
+    parser = _Parser(tokenise(text), is_type)
+    if not parser.type_follows(0):
+        return None
+    name = parser.type_name()
+    if parser.token.kind is not TokenKind.END:
+        raise parser.unexpected("the end of the type")
+    return name
+
+
 def render_error(text: str, error: InputError) -> str:
     """The expression, a line with `^` under the place of the error, and the reason."""
     flat = "".join(char if char.isprintable() else " " for char in text)
@@ -111,7 +122,8 @@ class _Parser:
         token = self.token
         if token.text in ("++", "--"):
             return InputError(f"{token.text} is not supported: write {token.text[0]}= 1", column=token.column)
-        found = "the end" if token.kind is TokenKind.END else repr(token.text[:40])
+        text = f"${token.text}" if token.kind is TokenKind.SPECIAL else token.text
+        found = "the end" if token.kind is TokenKind.END else repr(text[:40])
         return InputError(f"{wanted} is expected, here is {found}", column=token.column)
 
     def made(self, node: Node, *parts: Node) -> Node:

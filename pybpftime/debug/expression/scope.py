@@ -20,8 +20,15 @@ class MapScope(Protocol):
     def value_type(self) -> CType:
         """The type of values."""
 
-    def element(self, key: bytes) -> int | None:
-        """Address of the value of that key (of the current cpu, where each has its own); None if there is none."""
+    @property
+    def cpu_count(self) -> int | None:
+        """How many cpus there are that have a value of their own; None where all share one."""
+
+    def element(self, key: bytes, cpu: int | None = None) -> int | None:
+        """Address of the value of that key, None if there is none; where each cpu has its own, that of `cpu`.
+
+        Without a cpu it is that of the cpu that the program runs on.
+        """
 
     def length(self) -> int:
         """How many elements there are now."""
@@ -56,7 +63,8 @@ class Scope(Protocol):
     def special(self, name: str) -> int | TypedValue | None:
         """What `$name` is: a number such as `$pc`, or a value that the user keeps; None if nothing.
 
-        `$r0` to `$r10` are registers and not asked for.
+        `$r0` to `$r10` are registers and not asked for.  Of values that were printed the name is a number (`$3`), ""
+        (`$`), or begins with `$` (`$$`, `$$2`); InputError says which ones there are.
         """
 
     def set_special(self, name: str, value: TypedValue) -> None:

@@ -26,7 +26,10 @@ class TokenKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the text; `column` counts characters from 1.  The name of a special (`$pc`) is without the `$`."""
+    """A piece of the text; `column` counts characters from 1.
+
+    The name of a special (`$pc`, `$1`, `$`, `$$`, `$$2`) is without the first `$`.
+    """
 
     kind: TokenKind
     text: str
@@ -44,7 +47,7 @@ _TOKEN = re.compile(
     rf"""(?P<space>\s+)
     | (?P<number>0[xX][0-9A-Za-z_]*|\.?[0-9](?:[eE][+-]|[0-9A-Za-z_.])*)
     | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    | \$(?P<special>[A-Za-z_][A-Za-z0-9_]*)
+    | \$(?P<special>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|\$[0-9]*|)
     | (?P<character>'(?:[^'\\\n]|\\.)*')
     | (?P<text>"(?:[^"\\\n]|\\.)*")
     | (?P<operator>{"|".join(re.escape(operator) for operator in OPERATORS)})""",
@@ -75,8 +78,6 @@ def _no_token(text: str, at: int) -> InputError:
     char = text[at]
     if char in "'\"":
         return InputError(f"the closing {char} is missing", column=at + 1)
-    if char == "$":
-        return InputError("a name is missing behind $", column=at + 1)
     return InputError(f"{char!r} is no part of an expression", column=at + 1)
 
 

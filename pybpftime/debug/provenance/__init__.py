@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pybpftime.debug.accesses import packet_slots
-from pybpftime.debug.call_effects import PACKET_SLOT, Element
+from pybpftime.debug.accesses import canonical
+from pybpftime.debug.call_effects import Element
 from pybpftime.debug.expression import MapValue
 from pybpftime.debug.frames import Frame
 from pybpftime.debug.provenance.answer import Node, Provenance, Use, explain, to_data
@@ -31,10 +31,9 @@ from pybpftime.debug.provenance.parts import ROOT, SHARED_REGISTERS, NodeKind, R
 from pybpftime.debug.provenance.slice import Slice
 from pybpftime.debug.session import Session
 from pybpftime.debug.sources import Sources
-from pybpftime.debug.values import Bits, Constant, Memory, Moving, OptimisedOut, Pieces, Place, Register, TypedValue
+from pybpftime.debug.values import Memory, Place, Register, TypedValue, laid_out
 from pybpftime.debug.world import World
 from pybpftime.errors import InputError
-from pybpftime.machine.memory import OFFSET_MASK, SLOT_SHIFT
 
 LIMIT = 64
 """Nodes that an answer has at most, unless another number is asked for."""
@@ -159,23 +158,11 @@ def _ask(session: Session, slice: Slice, what: What) -> str:
 
 
 def _want_place(slice: Slice, place: Place, size: int, frame: Frame | None) -> None:
-    match place:
-        case Memory(location):
-            _want_bytes(slice, location, size)
-        case Register(number, offset):
-            _want_register(slice, number, (low_lanes(size) << offset) & ALL_LANES, frame)
-        case Moving():
-            _want_place(slice, place.locate(), size, frame)
-        case Bits():
-            _want_place(slice, place.container, place.size, frame)
-        case Pieces():
-            for part, length in place.parts:
-                if not isinstance(part, OptimisedOut | Constant):
-                    _want_place(slice, part, length, frame)
-        case Constant():
-            raise InputError("it is computed and lies nowhere: ask for a variable, a register or memory")
-        case OptimisedOut():
-            raise InputError(place.reason)
+    for part, length in laid_out(place, size):
+        if isinstance(part, Memory):
+            _want_bytes(slice, part.location, length)
+        else:
+            _want_register(slice, part.number, (low_lanes(length) << part.offset) & ALL_LANES, frame)
 
 
 def _want_register(slice: Slice, number: int, lanes: int, frame: Frame | None) -> None:
@@ -190,9 +177,7 @@ def _want_bytes(slice: Slice, address: int, size: int) -> None:
     machine = slice.world.machine
     if machine.memory.find(address) is None:
         raise InputError(f"there is no memory at {address:#x}")
-    if address >> SLOT_SHIFT in packet_slots(machine):
-        address = (PACKET_SLOT << SLOT_SHIFT) + (address & OFFSET_MASK)
-    slice.use(ROOT, UseKind.VALUE, ranges=[(address, size)])
+    slice.use(ROOT, UseKind.VALUE, ranges=[(canonical(machine.memory, address), size)])
 
 
 # --- the answer -------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ class Slice:
         world = self.world
         behind = world.step
         self._undo_edits(behind, len(world.machine.frames))
-        while behind > 0 and self._goes_on():
+        while behind > world.timeline.first and self._goes_on():
             kept = world.timeline.checkpoint_before(behind - 1)
             assert kept is not None
             first = max(kept.step, behind - STRETCH)
@@ -153,7 +153,7 @@ class Slice:
                     continue
             self._look(first, behind)
             behind = first
-        if self._goes_on():
+        if self._goes_on() and not world.timeline.first:
             self._begin(0, 0)
             self._before_all()
         for use in set(self.wanted.uses()):

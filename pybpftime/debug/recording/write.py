@@ -32,6 +32,8 @@ VALUES_IN_A_LINE = 4096
 def session_lines(session: Session, checksums: list[Checksum]) -> Iterator[Line]:
     """All records of a session.  InputError when something about it cannot be recorded."""
     world, contents = session.world, Contents()
+    if world.first:
+        raise InputError(f"a recording begins with the first run, and {world.first} of them are not kept any more")
     book = session.object.environment
     assert isinstance(book, AnswerBook)
     head, fresh = _session_line(session, book, contents)

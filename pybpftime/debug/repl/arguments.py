@@ -8,11 +8,19 @@ from dataclasses import dataclass
 
 from pybpftime.errors import InputError
 
+_HIDDEN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in b"\n\t"} | {
+    code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)
+}
 MAX_COUNT = 1_000_000_000
 UNITS = {"b": 1, "h": 2, "w": 4, "g": 8}
 """Sizes of what `x` shows, as gdb has them: byte, halfword, word, giant."""
 SHOWN = "xduotcsai"
 MOST_SHOWN = 4096
+
+
+def printable(text: str) -> str:
+    """`text` with what a terminal would obey, or cannot be written, as escape sequences."""
+    return text.translate(_HIDDEN)
 
 
 def count_argument(text: str, *, default: int = 1) -> int:
@@ -47,10 +55,12 @@ def numbers_argument(text: str) -> list[int]:
 
 def split_condition(text: str) -> tuple[str, str]:
     """`parse if ttl == 1` -> ("parse", "ttl == 1")."""
-    match = re.search(r"(?:^|\s)if(?=[\s(])", text)
+    match = re.search(r"(?:^|\s)if(?=[\s(]|$)", text)
     if match is None:
         return text.strip(), ""
     condition = text[match.end() :].strip()
+    if not condition:
+        raise InputError("a condition is missing behind if")
     return text[: match.start()].strip(), condition
 
 

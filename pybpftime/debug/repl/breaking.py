@@ -7,12 +7,13 @@ import re
 from pybpftime.debug.breakpoints import Breakpoint, CallPattern, parse_hit_condition
 from pybpftime.debug.places import Places
 from pybpftime.debug.repl.arguments import number_argument, numbers_argument, regular_expression, split_condition
+from pybpftime.debug.repl.describe import kind_text
 from pybpftime.debug.repl.elements import key_bytes
 from pybpftime.debug.repl.instructions import place_text
 from pybpftime.debug.repl.interpreter import Interpreter
 from pybpftime.debug.repl.table import command
 from pybpftime.debug.values import TypedValue
-from pybpftime.debug.watch import Watchpoint
+from pybpftime.debug.watch import Access, Watchpoint
 from pybpftime.errors import InputError
 from pybpftime.runtime.names import no_such
 
@@ -84,12 +85,25 @@ def watch(repl: Interpreter, text: str) -> None:
 
     With reverse-continue it shows who wrote the value.  It watches the place that the expression denotes now.
     """
-    if not text:
-        raise InputError("watch takes an expression")
-    one = repl.session.watch(text)
-    value = repl.session.value(text)
-    now = f", which is {value.text()}" if isinstance(value, TypedValue) else ""
-    repl.say(f"watchpoint {one.number} on {one.text}{now}")
+    _watch(repl, text, Access.CHANGE)
+
+
+@command("rwatch", "rw", usage="rwatch EXPR", example="rwatch ip->ttl", arguments="expression")
+def rwatch(repl: Interpreter, text: str) -> None:
+    """Stop where a value is read, by an instruction or by a helper: a variable, memory, a register, packet bytes.
+
+    The program stands behind the read; with reverse-continue before it.  An atomic operation reads, too.
+    """
+    _watch(repl, text, Access.READ)
+
+
+@command("awatch", "aw", usage="awatch EXPR", example="awatch flow->protocol", arguments="expression")
+def awatch(repl: Interpreter, text: str) -> None:
+    """Stop where a value is read or written, by an instruction or by a helper; also if it stays the same.
+
+    The program stands behind the access; with reverse-continue before it.
+    """
+    _watch(repl, text, Access.ANY)
 
 
 @command(
@@ -216,6 +230,18 @@ def _add(repl: Interpreter, text: str, *, temporary: bool) -> None:
     else:
         one = repl.session.break_at_places(_places(repl, ""), condition=rule, temporary=temporary)
     repl.tell(one)
+
+
+def _watch(repl: Interpreter, text: str, access: Access) -> None:
+    if not text:
+        raise InputError("the expression is missing: what is to be watched?")
+    session = repl.session
+    one = session.watch(text, access)
+    value = session.value(text)
+    now = f", which is {value.text()}" if isinstance(value, TypedValue) else ""
+    lies = ", ".join(f"r{number}" for number in sorted(one.extent.registers))
+    where = f" (in {lies})" if lies and not re.fullmatch(r"\$?r\d+", text) else ""
+    repl.say(f"{kind_text(one)} {one.number} on {one.text}{where}{now}")
 
 
 def _places(repl: Interpreter, text: str) -> Places:

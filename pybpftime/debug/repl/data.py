@@ -19,13 +19,14 @@ from pybpftime.debug.repl.contents import print_map
 from pybpftime.debug.repl.elements import new_element
 from pybpftime.debug.repl.instructions import place_text, shown_instruction, slots_from
 from pybpftime.debug.repl.interpreter import Display, Interpreter
+from pybpftime.debug.repl.past import tell_fork
+from pybpftime.debug.repl.results import set_result
 from pybpftime.debug.repl.table import command
 from pybpftime.debug.timeline import Change
-from pybpftime.debug.values import TypedValue, ViewFormat, text_as
+from pybpftime.debug.values import ScalarKind, TypedValue, ViewFormat, text_as
 from pybpftime.debug.values.text import character, read_string
 from pybpftime.errors import InputError
 from pybpftime.isa.encoding import MASK64
-from pybpftime.program.btf import Ptr
 
 LONG_LINE = 100
 """Structs that need more characters are printed a member a line."""
@@ -41,7 +42,8 @@ def print_(repl: Interpreter, text: str) -> None:
     """Print the value of a C expression over variables, registers ($r1), maps, and the packet.
 
     FMT is a count and a letter: x d u o t c s a.  `counts[42]` is an element of a map, `packet[12:14]` are bytes,
-    `ntohs(x)` turns byte order.  An assignment changes the program: see set.
+    `ntohs(x)` turns byte order.  An assignment changes the program: see set.  Values are numbered: `$3` is what was
+    printed as $3, `$` the last one, `$$` the one before it, `$$2` two before it.
     """
     how, expression = split_format(text)
     if not expression:
@@ -51,18 +53,10 @@ def print_(repl: Interpreter, text: str) -> None:
     if isinstance(found, MapValue):
         print_map(repl, found.name)
         return
-    for line in value_lines(found, how, _label(found, expression)):
+    form = ViewFormat.parse(how) if how else ViewFormat()
+    for line in value_lines(found, form, f"${repl.session.keep(found)}"):
         repl.say(line)
-    _tell_fork(repl, before)
-
-
-@command("whatis", usage="whatis EXPR", example="whatis rest->at", arguments="expression")
-def whatis(repl: Interpreter, text: str) -> None:
-    """Print the C type of an expression."""
-    if not text:
-        raise InputError("whatis takes an expression")
-    found = repl.session.value(text)
-    repl.say("a map" if isinstance(found, MapValue) else found.type_text)
+    tell_fork(repl, before)
 
 
 @command("x", usage="x[/NFU] ADDRESS", example="x/16xb packet", moves=True, arguments="expression")
@@ -113,10 +107,12 @@ def undisplay(repl: Interpreter, text: str) -> None:
 
 @command("set", usage="set PLACE = EXPR | set SETTING VALUE", example="set packet[22] = 64", arguments="expression")
 def set_(repl: Interpreter, text: str) -> None:
-    """Change a variable, memory, a register, a byte of the packet, an element of a map.
+    """Change a variable, memory, a register, a byte of the packet, an element of a map, the result of a helper.
 
     Where the program went on from here already, that begins a new time line; the old one stays (see timeline).
-    `set $name = EXPR` keeps a value.  Settings: listsize N, context N (lines at a stop), trace-commands on|off.
+    `set result = EXPR`, behind the call of a helper or before it, is what the helper returns; where the program has a
+    variable of that name, `set helper result = EXPR`.  `set $name = EXPR` keeps a value.
+    Settings: listsize N, context N (lines at a stop), trace-commands on|off.
     """
     setting = re.fullmatch(r"([a-z-]+)(?:\s+([^=].*))?", text)
     if setting is not None and _set_setting(repl, setting[1], (setting[2] or "").strip()):
@@ -126,31 +122,29 @@ def set_(repl: Interpreter, text: str) -> None:
         raise InputError("set takes an assignment: set iph->ttl = 64")
     session, before = repl.session, len(repl.session.world.timelines)
     scope = session.scope()
-    added = new_element(expression, scope)
-    if added is not None:
+    result = re.fullmatch(r"(helper\s+)?result\s*=(?!=)\s*(.*)", text)
+    if result is not None and (result[1] or "result" not in scope.names()):
+        set_result(repl, result[2])
+    elif (added := new_element(expression, scope)) is not None:
         name, key, value = added
         session.change(Change.ELEMENT, (name, key), value)
     else:
         session.value(expression, may_change=True)
-    _tell_fork(repl, before)
+    tell_fork(repl, before)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def value_lines(value: TypedValue, how: str, expression: str) -> list[str]:
+def value_lines(value: TypedValue, how: ViewFormat, label: str) -> list[str]:
     """A value, on one line if it is short."""
-    text = value.text() if not how else text_as(value, ViewFormat.parse(how))
-    if len(text) <= LONG_LINE or how or not value.type.is_aggregate:
-        return [f"{expression} = {text}"]
-    lines = [f"{expression} = {{"]
+    is_plain = how == ViewFormat()
+    text = value.text() if is_plain else text_as(value, how)
+    if len(text) <= LONG_LINE or not is_plain or not value.type.is_aggregate:
+        return [f"{label} = {text}"]
+    lines = [f"{label} = {{"]
     _members(value, 1, lines)
     return [*lines, "}"]
-
-
-def _label(value: TypedValue, typed: str) -> str:
-    """What was typed, or what was assigned to."""
-    return value.expression if "=" in typed and value.place.address() is not None else typed
 
 
 def _members(value: TypedValue, depth: int, lines: list[str]) -> None:
@@ -180,18 +174,6 @@ def display_line(repl: Interpreter, one: Display) -> str:
     return f"{one.number}: {one.text} = {text}"
 
 
-def _tell_fork(repl: Interpreter, before: int) -> None:
-    world = repl.session.world
-    if len(world.timelines) > before:
-        old, new = world.timeline.parent, world.timeline
-        number = old.number if old is not None else 1
-        repl.say(
-            f"time line {new.number} forks off here, at step {world.step}; "
-            f"time line {number} stays as it was (timeline {number} goes back to it)",
-            "yellow",
-        )
-
-
 def _set_setting(repl: Interpreter, name: str, value: str) -> bool:
     """Change a setting of the interpreter; False if it is none."""
     if name == "listsize":
@@ -215,8 +197,8 @@ def _address(repl: Interpreter, text: str) -> int:
     found = repl.session.value(text)
     if isinstance(found, MapValue):
         raise InputError(f"{text} is a map: an element of it has an address")
-    record = found.type.record
-    if isinstance(record, Ptr) or (found.type.scalar() is not None and not found.type.is_aggregate):
+    scalar = found.type.scalar()
+    if scalar is not None and scalar.kind is not ScalarKind.FLOAT:
         return int(found.number()) & MASK64
     address = found.address
     if address is None:

@@ -7,13 +7,15 @@ from pybpftime.debug.places import Places
 from pybpftime.debug.repl.instructions import place_text
 from pybpftime.debug.repl.show import short_file
 from pybpftime.debug.symbols import ProgramSymbols
-from pybpftime.debug.watch import Watchpoint
+from pybpftime.debug.watch import Access, Watchpoint
+
+WATCHPOINTS = {Access.CHANGE: "watchpoint", Access.READ: "read watchpoint", Access.ANY: "access watchpoint"}
 
 
 def kind_text(one: Breakpoint | Watchpoint) -> str:
-    """`breakpoint`, `log point`, `watchpoint`"""
+    """`breakpoint`, `log point`, `watchpoint`, `read watchpoint`"""
     if isinstance(one, Watchpoint):
-        return "watchpoint"
+        return WATCHPOINTS[one.access]
     return "log point" if one.log else "temporary breakpoint" if one.temporary else "breakpoint"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pybpftime.debug.breakpoints import Breakpoint
 from pybpftime.debug.places import Places
 from pybpftime.debug.repl.arguments import number_argument, regular_expression
@@ -9,6 +11,7 @@ from pybpftime.debug.repl.contents import packet
 from pybpftime.debug.repl.data import display_line
 from pybpftime.debug.repl.describe import kind_text, places_text, rules_text
 from pybpftime.debug.repl.describe import where_text as breakpoint_place
+from pybpftime.debug.repl.elements import map_text, show_elements
 from pybpftime.debug.repl.instructions import place_text
 from pybpftime.debug.repl.interpreter import Interpreter
 from pybpftime.debug.repl.past import show_timelines
@@ -17,6 +20,7 @@ from pybpftime.debug.repl.table import INFO, command, info
 from pybpftime.debug.watch import Watchpoint
 from pybpftime.errors import InputError
 from pybpftime.program.types import PROGRAM_TYPES
+from pybpftime.runtime.names import no_such
 
 SIGNED_BITS = 64
 MOST_INVOCATIONS = 200
@@ -117,17 +121,28 @@ def maps(repl: Interpreter, text: str) -> None:
     """List the maps: type, sizes of keys and values, entries."""
     views = repl.session.object.maps
     for view in views.values():
-        spec = view.spec
-        kind = view.type.name.removeprefix("BPF_MAP_TYPE_").lower()
-        repl.say(
-            f"{view.name}: {kind}, key {spec.key_size} bytes, value {spec.value_size} bytes, "
-            f"at most {spec.max_entries} entries"
-        )
+        repl.say(map_text(view))
     if not views:
         repl.say("the object has no maps")
 
 
-@info("packet", usage="info packet", example="info packet")
+@info("map", usage="info map NAME [cpu N]", example="info map protocols")
+def map_(repl: Interpreter, text: str) -> None:
+    """Tell about a map, and list its elements as expressions; where each cpu has its own value, all or those of one.
+
+    Elements of arrays are left out where they are zero.  The command map shows them as a table.
+    """
+    match = re.fullmatch(r"(\S+?)(?:\s+cpu\s+(\S+))?", text)
+    if match is None:
+        raise InputError("info map takes the name of a map: info map NAME, or info map NAME cpu N")
+    known = repl.session.object.maps
+    if match[1] not in known:
+        raise no_such("map", match[1], known)
+    cpu = number_argument(match[2], "the number of a cpu") if match[2] else None
+    show_elements(repl, known[match[1]], cpu)
+
+
+@info("packet", usage="info packet [all]", example="info packet")
 def packet_(repl: Interpreter, text: str) -> None:
     """Show the packet, as the command packet does."""
     packet(repl, text)

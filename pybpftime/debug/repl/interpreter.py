@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pybpftime.debug.breakpoints import Breakpoint
-from pybpftime.debug.repl.arguments import MemoryFormat
+from pybpftime.debug.repl.arguments import MemoryFormat, printable
 from pybpftime.debug.repl.show import StopView
 from pybpftime.debug.repl.table import COMMANDS, Command
 from pybpftime.debug.session import Session
@@ -39,9 +39,15 @@ BLOCK_PROMPT = "> "
 DEEPEST = 50
 """Macros and scripts within each other."""
 MOST_ARGUMENTS = 10
+LONGEST_LINE = 1 << 16
+"""Characters of a command."""
 _WORD = re.compile(r"[A-Za-z][\w-]*")
 
 PrintMaps = Callable[[Console, Iterable[MapView], Btf | None], None]
+
+
+class NestedTooDeeplyError(InputError):
+    """Macros or scripts call each other without end."""
 
 
 @dataclass
@@ -170,13 +176,15 @@ class Interpreter:
     def feed(self, line: str) -> None:
         """Do what a line says; raises what goes wrong."""
         if self.settings.trace_commands and line.strip():
-            self.console.print(Text(f"{self.prompt}{line}", style="bold"))
+            self.say(f"{self.prompt}{line}", "bold")
         if self._block is not None:
             self._collect(self._block, line)
             return
         text = line.strip()
         if not text or text.startswith("#"):
             return
+        if len(text) > LONGEST_LINE:
+            raise InputError(f"a line of more than {LONGEST_LINE} characters is no command")
         self._run(text)
         self._drain()
 
@@ -184,7 +192,7 @@ class Interpreter:
         """Execute a script; InputError with its name and line for the first command that fails."""
         with_depth = self._depth + 1
         if with_depth > DEEPEST:
-            raise InputError(f"{name}: macros and scripts are nested more than {DEEPEST} deep")
+            raise NestedTooDeeplyError(f"{name}: macros and scripts are nested more than {DEEPEST} deep")
         self._depth = with_depth
         try:
             for number, line in enumerate(lines, 1):
@@ -192,6 +200,8 @@ class Interpreter:
                     return
                 try:
                     self.feed(line)
+                except NestedTooDeeplyError:  # at the same line of the same macro, over and over
+                    raise
                 except (BpfError, RecursionError, MemoryError) as error:
                     raise InputError(sentence(error), file=name, line=number) from None
             if self._block is not None:
@@ -227,7 +237,7 @@ class Interpreter:
             return
         found = COMMANDS.find(word)
         self._again = text if found.moves else ""
-        found.handler(self, rest)
+        self.run_command(found, rest)
 
     @staticmethod
     def command_modules() -> tuple[ModuleType, ...]:
@@ -237,7 +247,9 @@ class Interpreter:
         return COMMAND_MODULES
 
     def run_command(self, one: Command, text: str) -> None:
-        """Execute a command with its argument."""
+        """Execute a command with its argument; InputError for one that takes none."""
+        if text and not one.takes_argument:
+            raise InputError(f"{one.usage} takes no argument, and here is {text[:40]!r}")
         one.handler(self, text)
 
     def _run_macro(self, name: str, text: str) -> None:
@@ -246,7 +258,7 @@ class Interpreter:
 
         def replaced(match: re.Match[str]) -> str:
             if match[1] not in values:
-                raise InputError(f"{name} needs {int(match[1][3:]) + 1} arguments, and has {len(given)}")
+                raise InputError(f"{name} uses ${match[1]}, and has {len(given)} argument{'s' * (len(given) != 1)}")
             return values[match[1]]
 
         lines = [re.sub(r"\$(argc|arg\d)\b", replaced, line) for line in self.macros[name]]
@@ -297,12 +309,12 @@ class Interpreter:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line of plain text."""
-        self.console.print(Text(text, style=style))
+        self.console.print(Text(printable(text), style=style))
 
     def fail(self, error: BaseException) -> None:
         """Print an error, and count it."""
         self.failures += 1
-        self.console.print(Text.assemble(("error", "bold red"), f": {sentence(error)}"))
+        self.console.print(Text.assemble(("error", "bold red"), f": {printable(sentence(error))}"))
 
     def tell(self, one: Breakpoint) -> None:
         """Say what a breakpoint is."""
@@ -312,7 +324,7 @@ class Interpreter:
 
     def _output(self, kind: str, text: str) -> None:
         label = f"{kind}: " if kind != "log" else ""
-        self.console.print(Text(f"{label}{text}", style="magenta"))
+        self.say(f"{label}{text}", "magenta")
 
 
 def sentence(error: BaseException) -> str:

@@ -71,9 +71,9 @@ def disassemble(repl: Interpreter, text: str) -> None:
     _listing(repl, spec, function, with_source=bool(how))
 
 
-@command("backtrace", "bt", usage="backtrace", example="backtrace")
+@command("backtrace", "bt", usage="backtrace [N]", example="backtrace 3")
 def backtrace(repl: Interpreter, text: str) -> None:
-    """Show the functions that are active, the innermost first; inlined ones are marked."""
+    """Show the functions that are active, the innermost first; inlined ones are marked.  With N, the first N."""
     frames = repl.session.frames()
     if not frames:
         raise InputError(_nowhere(repl))

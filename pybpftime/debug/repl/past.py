@@ -52,6 +52,19 @@ def show_timelines(repl: Interpreter) -> None:
         repl.say(f"{mark}{one.number}: steps 0 to {one.end}{origin}{changed if one.edits else ''}")
 
 
+def tell_fork(repl: Interpreter, before: int) -> None:
+    """Say that a change began a new time line; `before`: how many there were."""
+    world = repl.session.world
+    if len(world.timelines) > before:
+        old, new = world.timeline.parent, world.timeline
+        number = old.number if old is not None else 1
+        repl.say(
+            f"time line {new.number} forks off here, at step {world.step}; "
+            f"time line {number} stays as it was (timeline {number} goes back to it)",
+            "yellow",
+        )
+
+
 def _edit_text(repl: Interpreter, edit: Edit) -> str:
     match edit.change:
         case Change.REGISTER:

@@ -18,6 +18,7 @@ from pybpftime.errors import InputError
 
 LARGEST_SCRIPT = 4 << 20
 """In bytes."""
+LONGEST_NAME = 4096
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 
 
@@ -89,6 +90,8 @@ def quit_(repl: Interpreter, text: str) -> None:
 
 def run_script(repl: Interpreter, file: str) -> None:
     """Execute a file; InputError if it cannot be read, or for the first command that fails."""
+    if len(file) > LONGEST_NAME:
+        raise InputError(f"a file has no name of more than {LONGEST_NAME} characters")
     try:
         if os.path.getsize(file) > LARGEST_SCRIPT:
             raise InputError(f"is larger than {LARGEST_SCRIPT} bytes and no script", file=file)

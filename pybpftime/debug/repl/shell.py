@@ -15,7 +15,8 @@ from pybpftime.debug.repl.interpreter import Interpreter
 
 Complete = Callable[[str], tuple[int, list[str]]]
 """For the text before the cursor: where the word begins that is to be completed, and what it may become."""
-LONGEST_LINE = 1 << 20
+READ_AT_ONCE = 1 << 20
+"""Bytes of a line; of one that is longer, which is no command, the rest is passed over."""
 
 
 class Lines(Protocol):
@@ -36,7 +37,9 @@ class PlainLines:
         self._stream = stream
 
     def read(self, prompt: str) -> str | None:
-        line = self._stream.readline(LONGEST_LINE)
+        line = rest = self._stream.readline(READ_AT_ONCE)
+        while len(rest) == READ_AT_ONCE and not rest.endswith(b"\n"):
+            rest = self._stream.readline(READ_AT_ONCE)
         return line.decode("utf-8", "replace").rstrip("\r\n") if line else None
 
 
@@ -95,9 +98,9 @@ def history_file() -> Path | None:
     return folder / "debug_history"
 
 
-def run_shell(repl: Interpreter, lines: Lines, until: Callable[[], bool] | None = None) -> None:
-    """Execute lines until there are no more, `quit`, or `until` says that it is enough."""
-    while not repl.finished and not (until is not None and until()):
+def run_shell(repl: Interpreter, lines: Lines) -> None:
+    """Execute lines until there are no more, or `quit`."""
+    while not repl.finished:
         try:
             line = lines.read(repl.prompt)
             if line is None:

@@ -75,7 +75,11 @@ class StopView:
                 return "interrupted"
             case Reason.END:
                 if session.is_open:
-                    return f"{result_text(session.world)}; the process goes on" if session.world.has_begun else ""
+                    return (
+                        f"{result_text(session.world)}; `continue` waits for the next hit"
+                        if session.world.has_begun
+                        else ""
+                    )
                 return f"{result_text(session.world)}; there is nothing more to run on"
         return result_text(session.world) if ending is not None and ending.error is None else ""
 

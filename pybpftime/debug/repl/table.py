@@ -37,6 +37,11 @@ class Command:
     """What its argument is, for completion: one of `completion.KINDS`, or "" for nothing known."""
 
     @property
+    def takes_argument(self) -> bool:
+        """Whether anything may stand behind its name."""
+        return self.usage.removeprefix("info ") != self.name
+
+    @property
     def help(self) -> str:
         """All of its help, the first line being a summary."""
         return inspect.getdoc(self.handler) or ""

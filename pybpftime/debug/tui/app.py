@@ -28,6 +28,7 @@ from pybpftime.debug.tui.rows_data import (
     map_rows,
     output_rows,
     packet_rows,
+    proof_rows,
     register_rows,
     variable_rows,
 )
@@ -142,6 +143,7 @@ class DebuggerApp(App[None]):
         self._back = 0
         self._focused_before: Widget | None = None
         self._output_shown = -1
+        self._shows_proof = False
 
     def _post(self, message: Message) -> None:
         """Called by the worker's thread."""
@@ -210,6 +212,7 @@ class DebuggerApp(App[None]):
             Pane.MEMORY: byte_rows(view.memory, self.desk.width_of(Pane.MEMORY)),
             Pane.PACKET: packet_rows(view.packet, self.desk.width_of(Pane.PACKET)),
             Pane.MAPS: map_rows(view.maps),
+            Pane.PROOF: proof_rows(view.proof, self.desk.width_of(Pane.PROOF)),
         }
 
     def _show_output(self) -> None:
@@ -329,6 +332,12 @@ class DebuggerApp(App[None]):
 
     def on_pane_view_tab_chosen(self, message: PaneView.TabChosen) -> None:
         self._go_to_pane(message.pane)
+
+    def on_pane_view_shown(self, message: PaneView.Shown) -> None:
+        """A program is verified when somebody looks at what comes of it."""
+        if message.pane is Pane.PROOF and not self._shows_proof:
+            self._shows_proof = True
+            self.submit(jobs.show_proof())
 
     def on_time_bar_chosen(self, message: TimeBar.Chosen) -> None:
         self.submit(jobs.to_step(message.step))

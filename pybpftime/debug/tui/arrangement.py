@@ -19,6 +19,7 @@ class Pane(StrEnum):
     MAPS = "Maps"
     PACKET = "Packet"
     OUTPUT = "Output"
+    PROOF = "Proof"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Placed:
     panes: tuple[Pane, ...]
 
 
-REST = (Pane.VARIABLES, Pane.REGISTERS, Pane.STACK, Pane.MEMORY, Pane.MAPS, Pane.PACKET)
+REST = (Pane.VARIABLES, Pane.REGISTERS, Pane.STACK, Pane.MEMORY, Pane.MAPS, Pane.PACKET, Pane.PROOF)
 
 
 def rows(*parts: tuple[int, Split | tuple[Pane, ...]]) -> Split:
@@ -63,7 +64,7 @@ MIDDLE = rows(
             (
                 56,
                 rows(
-                    (13, (Pane.REGISTERS, Pane.STACK)), (12, (Pane.VARIABLES, Pane.MAPS)),
+                    (13, (Pane.REGISTERS, Pane.STACK)), (12, (Pane.VARIABLES, Pane.MAPS, Pane.PROOF)),
                     (9, (Pane.MEMORY, Pane.PACKET)),
                 ),
             ),
@@ -74,8 +75,14 @@ MIDDLE = rows(
 LARGE = beside(
     (68, rows((41, (Pane.SOURCE,)), (15, (Pane.OUTPUT,)))),
     (56, rows((30, (Pane.CODE,)), (13, (Pane.MEMORY,)), (13, (Pane.PACKET,)))),
-    (76, rows((12, (Pane.REGISTERS,)), (18, (Pane.VARIABLES,)), (7, (Pane.STACK,)), (19, (Pane.MAPS,)))),
-)
+    (
+        76,
+        rows(
+            (12, (Pane.REGISTERS,)), (12, (Pane.PROOF,)), (13, (Pane.VARIABLES,)), (6, (Pane.STACK,)),
+            (13, (Pane.MAPS,)),
+        ),
+    ),
+)  # fmt: skip
 SIZES = ((160, 50, LARGE), (110, 34, MIDDLE), (60, 16, SMALL), (0, 0, TINY))
 """The least width and height of each arrangement."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from pybpftime.debug.belief import Beliefs
 from pybpftime.debug.repl import Interpreter
 from pybpftime.debug.repl.advice import level_advice
 from pybpftime.debug.repl.data import display_line
@@ -16,7 +17,7 @@ from pybpftime.debug.session import Session
 from pybpftime.debug.stops import Reason, Stop
 from pybpftime.debug.tui.library import Library
 from pybpftime.debug.tui.output import OutputLog
-from pybpftime.debug.tui.view import Look, View, headline, view, where
+from pybpftime.debug.tui.view import Asked, Look, View, headline, view, where
 from pybpftime.errors import BpfError
 from pybpftime.program.btf import Btf
 from pybpftime.runtime import MapView
@@ -43,6 +44,11 @@ class Bench:
             interpreter = Interpreter(session, console, print_maps=_print_counts)
             interpreter.settings.context = 0
         self.interpreter = interpreter
+        if interpreter.beliefs is None:
+            interpreter.beliefs = Beliefs(session)
+        self._beliefs = interpreter.beliefs
+        self.on_known: Callable[[], None] = lambda: None
+        """Called by another thread when a view would show more than the last one."""
         self._before_us = interpreter.console, output
         interpreter.console = console
         session.output = self.put
@@ -51,7 +57,8 @@ class Bench:
         self._before: View | None = None
 
     def leave(self) -> None:
-        """Give the output back to who had it."""
+        """Give the output back to who had it, and end what works for the views."""
+        self._beliefs.close()
         self.interpreter.console, self.session.output = self._before_us
 
     def put(self, kind: str, text: str) -> None:
@@ -81,7 +88,8 @@ class Bench:
     def view(self) -> View | None:
         """What there is to see now."""
         try:
-            self.shown = view(self.session, self.library, self.look, self._before)
+            asked = Asked(self._beliefs, self.on_known)
+            self.shown = view(self.session, self.library, self.look, self._before, asked)
         except BpfError as error:
             self.say("error", str(error))
         return self.shown

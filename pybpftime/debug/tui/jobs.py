@@ -36,11 +36,14 @@ def move(name: str) -> Job:
 
 
 def start() -> Job:
-    """Begin, unless that was done."""
+    """Begin, unless that was done.  A live process waits: the user may want to set breakpoints first."""
 
     def act(bench: Bench) -> None:
-        if not bench.session.world.has_begun:
+        world = bench.session.world
+        if not world.has_begun and world.source is None:
             bench.stopped(bench.session.start())
+        elif not world.has_begun:
+            bench.say("stop", "The process waits until the first c: set breakpoints before.")
 
     return Job("start", act)
 
@@ -116,6 +119,15 @@ def look_at_memory(text: str) -> Job:
         bench.look = replace(bench.look, memory=text.strip())
 
     return Job("memory", act)
+
+
+def show_proof() -> Job:
+    """Show from now on what the verifier knows."""
+
+    def act(bench: Bench) -> None:
+        bench.look = replace(bench.look, proof=True)
+
+    return Job("proof", act)
 
 
 def show_value(text: str) -> Job:

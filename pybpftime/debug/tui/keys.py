@@ -58,10 +58,10 @@ BY_KEY: Mapping[str, Key] = {
     **{one.key.upper(): Key(one.key.upper(), one.help, move=one.back) for one in KEYS if one.back},
     "space": Key("space", "the next packet or hit", move="next invocation"),
 }
-PANE_KEYS: Mapping[str, Pane] = {str(number): pane for number, pane in enumerate(Pane, 1)}
+PANE_KEYS: Mapping[str, Pane] = {str(number % 10): pane for number, pane in enumerate(Pane, 1)}
 OTHER_KEYS = (
     ("Esc Ctrl-C", "stop what runs"),
-    ("Tab 1 to 9", "another pane"),
+    ("Tab 1 to 9, 0", "another pane"),
     ("Enter click", "line: breakpoint; frame: select; variable: open; output: go"),
 )
 HINT = " n next  s step  f finish  c go  i insn  NSFCI back  b break  / print  ? help  q"

@@ -10,7 +10,10 @@ from pybpftime.debug.tui.rows import Kind, Role, Row, Rows, Target, note, row
 from pybpftime.debug.tui.view_code import CodeView, FrameView, Here, Mark, SourceView
 
 MARKS = {Mark.BREAK: "●", Mark.CONDITION: "◆", Mark.LOG: "◇", Mark.OFF: "○"}
-ARROWS = {Here.NEXT: ("▶", Role.HERE), Here.CALLER: ("▷", Role.CALLER), Here.ENDED: ("■", Role.HERE)}
+ARROWS = {
+    Here.NEXT: ("▶", Role.HERE), Here.CALLER: ("▷", Role.CALLER), Here.ENDED: ("■", Role.HERE),
+    Here.WAITS: ("▷", Role.HERE),
+}  # fmt: skip
 HAS_CODE = "·"
 
 

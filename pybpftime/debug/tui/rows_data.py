@@ -9,6 +9,7 @@ from pybpftime.debug.tui.output import OutputLine
 from pybpftime.debug.tui.rows import CHANGED, Kind, Role, Row, Rows, Target, columns, note, row
 from pybpftime.debug.tui.view_maps import TableView
 from pybpftime.debug.tui.view_memory import BytesView, PacketView
+from pybpftime.debug.tui.view_proof import ProofView
 from pybpftime.debug.tui.view_values import RegisterView, VariableView
 
 LONGEST_CELL = 34
@@ -32,6 +33,22 @@ def register_rows(registers: Sequence[RegisterView]) -> Rows:
             (f"  {one.note}" if one.note else "", Role.PLAIN),
         )
         for one in registers
+    ]
+
+
+def proof_rows(proof: ProofView, width: int) -> Rows:
+    """`*r7   0x3c  0..65535`: the value, and the verifier's words for all that it may be."""
+    values = max((len(one.value) for one in proof.lines), default=0)
+    notes = [note(line) for line in wrap(proof.note, max(width, LEAST_WIDTH))]
+    return notes + [
+        row(
+            (_mark(one.changed), Role.CHANGED),
+            (f"{one.name:<6} ", Role.NAME),
+            (f"{one.value:<{values}}  ", Role.ERROR if one.is_outside else Role.PLAIN),
+            ("is outside of ", Role.ERROR) if one.is_outside else "",
+            (one.words, _role(one.changed)),
+        )
+        for one in proof.lines
     ]
 
 

@@ -6,8 +6,10 @@ later = view(session, library, Look(opened=frozenset({"parse/ip"})), before=now)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from pybpftime.debug.belief import Beliefs
 from pybpftime.debug.session import Session
 from pybpftime.debug.stops import Reason, Stop
 from pybpftime.debug.tui.library import Library
@@ -23,16 +25,29 @@ from pybpftime.debug.tui.view_code import (
 )
 from pybpftime.debug.tui.view_maps import TableView, map_views
 from pybpftime.debug.tui.view_memory import BytesView, PacketView, memory_view, packet_view
+from pybpftime.debug.tui.view_proof import ProofView, proof_view
 from pybpftime.debug.tui.view_time import TimeView, time_view
 from pybpftime.debug.tui.view_values import RegisterView, VariableView, register_views, variable_views
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the user wants to see: `opened` are keys of variables, `memory` an expression, "" for the stack."""
+    """What the user wants to see: `opened` are keys of variables, `memory` an expression, "" for the stack.
+
+    `proof`: whether what the verifier knows is to be seen, for which the program is verified.
+    """
 
     opened: frozenset[str] = frozenset()
     memory: str = ""
+    proof: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The verifier's side; `on_known` is called, in another thread, when there is more to see."""
+
+    beliefs: Beliefs
+    on_known: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +67,21 @@ class View:
     packet: PacketView
     maps: tuple[TableView, ...]
     time: TimeView
+    proof: ProofView
 
 
-def view(session: Session, library: Library, look: Look | None = None, before: View | None = None) -> View:
+def view(
+    session: Session,
+    library: Library,
+    look: Look | None = None,
+    before: View | None = None,
+    asked: Asked | None = None,
+) -> View:
     """The session as it is now; what is different from `before` is marked.  The session stays as it is."""
     look = Look() if look is None else look
+    proof = ProofView()
+    if asked is not None and look.proof:
+        proof = proof_view(session, asked.beliefs, asked.on_known, None if before is None else before.proof)
     place = place_of(session)
     symbols = None if place is None else session.symbols_of(place.spec)
     return View(
@@ -73,6 +98,7 @@ def view(session: Session, library: Library, look: Look | None = None, before: V
         packet=packet_view(session, None if before is None else before.packet),
         maps=map_views(session, None if before is None else before.maps),
         time=time_view(session),
+        proof=proof,
     )
 
 

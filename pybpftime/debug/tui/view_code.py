@@ -25,11 +25,12 @@ class Mark(StrEnum):
 
 
 class Here(StrEnum):
-    """Why a line is marked: it is next, control comes back to it, or the program ended there."""
+    """Why a line is marked: it is next, control comes back to it, the program ended there, or it will begin there."""
 
     NEXT = "next"
     CALLER = "caller"
     ENDED = "ended"
+    WAITS = "waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,18 @@ class Place:
 
 
 def place_of(session: Session) -> Place | None:
-    """The place of the selected frame; where the program ended, if it did.  None when nothing has begun."""
+    """The place of the selected frame; where the program ended, if it did.
+
+    Before a live process comes to a probe it is where the first of its programs will begin.  None if nothing will.
+    """
     world, frame = session.world, session.selected
     if frame is not None:
         ended = world.ending is not None and frame.number == 0
         here = Here.ENDED if ended else Here.NEXT if frame.number == 0 else Here.CALLER
         return Place(frame.spec, frame.slot, frame.line, here)
+    if not world.has_begun and world.source is not None:
+        waiting = session.object[world.source.programs[0]].spec
+        return Place(waiting, 0, session.symbols_of(waiting).line_at(0), Here.WAITS)
     if not world.has_begun:
         return None
     code, slot = world.machine.locate(world.pc)

@@ -109,7 +109,10 @@ def _address(value: TypedValue | MapValue, text: str) -> int:
         raise InputError(f"{text} is a map: say an element, {text}[KEY]")
     if value.type.pointee is None and value.address is not None:
         return value.address
-    return int(value.number()) & MASK64
+    try:
+        return int(value.number()) & MASK64
+    except (OverflowError, ValueError):  # a float may be infinite, or no number
+        raise InputError(f"{text} does not lie in memory") from None
 
 
 def _read(memory: Memory, address: int) -> bytes:

@@ -57,6 +57,13 @@ class PaneView(Widget, can_focus=True):
             self.pane = pane
             self.target = target
 
+    class Shown(Message):
+        """The pane has come to the front."""
+
+        def __init__(self, pane: Pane) -> None:
+            super().__init__()
+            self.pane = pane
+
     class TabChosen(Message):
         """The title of a pane that shares the place was clicked."""
 
@@ -66,6 +73,7 @@ class PaneView(Widget, can_focus=True):
 
     def __init__(self, pane: Pane) -> None:
         super().__init__(id=pane.name.lower())
+        self.display = False  # until it has its place
         self.pane = pane
         self.tabs: tuple[Pane, ...] = (pane,)
         self.rows: Rows = ()
@@ -202,6 +210,9 @@ class PaneView(Widget, can_focus=True):
     def _scroll(self, by: int) -> None:
         self.top = max(min(self.top + by, len(self.rows) - self.page), 0)
         self._redraw()
+
+    def on_show(self) -> None:
+        self.post_message(self.Shown(self.pane))
 
     def on_resize(self, event: events.Resize) -> None:
         self._drawn = []

@@ -33,6 +33,7 @@ class Worker:
     ) -> None:
         """Both functions are called in the worker's thread; `on_failure` with what is no BpfError."""
         self._bench = bench
+        bench.on_known = self.look_again
         self._on_report = on_report
         self._on_failure = on_failure
         self._changed = Condition()
@@ -50,6 +51,10 @@ class Worker:
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
+
+    def look_again(self) -> None:
+        """Report what there is to see."""
+        self.submit(Job("look", lambda bench: None))
 
     def interrupt(self) -> None:
         """Stop the job that is under way soon, and forget those that wait."""

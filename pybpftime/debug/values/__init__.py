@@ -22,6 +22,7 @@ from pybpftime.debug.values.places import (
     Register,
     Target,
     bit_field,
+    laid_out,
 )
 from pybpftime.debug.values.text import ViewFormat, text_as
 from pybpftime.debug.values.typed import Child, TypedValue, constant_value
@@ -60,5 +61,6 @@ __all__ = [
     "constant_value",
     "extended",
     "initialise",
+    "laid_out",
     "text_as",
 ]

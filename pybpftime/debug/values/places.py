@@ -244,6 +244,26 @@ def bit_field(place: Place, bit_offset: int, bit_size: int, *, signed: bool) -> 
     return Bits(place.part(first, last - first), last - first, bit_offset - 8 * first, bit_size, signed)
 
 
+def laid_out(place: Place, size: int) -> list[tuple[Memory | Register, int]]:
+    """The memory and the registers that a value of `size` bytes at a place occupies now, with the bytes in each.
+
+    Pieces of it that lie nowhere are left out; InputError for what lies nowhere as a whole.
+    """
+    match place:
+        case Memory() | Register():
+            return [(place, size)]
+        case Moving():
+            return laid_out(place.locate(), size)
+        case Bits():
+            return laid_out(place.container, place.size)
+        case Pieces():
+            lying = [one for one in place.parts if not isinstance(one[0], OptimisedOut | Constant)]
+            return [found for part, length in lying for found in laid_out(part, length)]
+        case Constant():
+            raise InputError("it is computed and lies nowhere: name a variable, a register or memory")
+    raise InputError(place.reason)
+
+
 def unreadable(address: int, size: int) -> InputError:
     """The error of memory that cannot be read."""
     return InputError(f"{size} byte{'s' if size != 1 else ''} at {address:#x} cannot be read")

@@ -131,14 +131,19 @@ def test_a_variable_is_watched() -> None:
         info = client.body(
             "dataBreakpointInfo", {"name": "total_length", "variablesReference": scope(client, "Locals")}
         )
-        assert info["accessTypes"] == ["write"] and not info["canPersist"]
+        assert info["accessTypes"] == ["write", "read", "readWrite"] and not info["canPersist"]
         wanted = [{"dataId": info["dataId"]}, {"dataId": info["dataId"], "accessType": "read"}, {"dataId": "none"}]
         set_, read, none = client.body("setDataBreakpoints", {"breakpoints": wanted})["breakpoints"]
-        assert set_["verified"] and not read["verified"] and not none["verified"]
+        assert set_["verified"] and read["verified"] and not none["verified"]
         stop = move(client, "continue")
         assert stop["reason"] == "data breakpoint" and stop["hitBreakpointIds"] == [set_["id"]]
         assert stop["text"].startswith("total_length: 0 -> ")
         assert value(client, "total_length") != "0"
+        stop = move(client, "continue")
+        assert stop["hitBreakpointIds"] == [read["id"]] and stop["text"].endswith(", read")
+        move(client, "reverseContinue")
+        stop = move(client, "reverseContinue")
+        assert stop["hitBreakpointIds"] == [set_["id"]], "in front of the instruction that wrote it"
 
 
 @covers("dataBreakpointInfo", "setDataBreakpoints", "reverseContinue")

@@ -52,9 +52,9 @@ def test_scopes_of_a_frame() -> None:
     with debugging(PARSER, 166) as client:
         move(client, "continue")
         scopes = client.body("scopes", {"frameId": frames(client)[0]["id"]})["scopes"]
-        names = ["Arguments", "Locals", "Registers", "Stack", "Context", "Packet", "Maps", "Globals"]
+        names = ["Arguments", "Locals", "Registers", "Stack", "Verifier", "Context", "Packet", "Maps", "Globals"]
         assert [one["name"] for one in scopes] == names
-        assert [one["name"] for one in scopes if one["expensive"]] == ["Stack", "Maps"]
+        assert [one["name"] for one in scopes if one["expensive"]] == ["Stack", "Verifier", "Maps"]
         arguments = variables(client, scope(client, "Arguments"))
         assert list(arguments) == ["rest", "flow"] and arguments["rest"]["type"] == "struct cursor *"
         members = variables(client, arguments["flow"]["variablesReference"])
@@ -434,7 +434,7 @@ def test_an_object_without_debug_information(tmp_path: Path) -> None:
         assert frame["name"] == "program" and frame["presentationHint"] == "subtle" and "source" not in frame
         assert client.body("loadedSources")["sources"] == []
         names = [one["name"] for one in client.body("scopes", {"frameId": frame["id"]})["scopes"]]
-        assert names == ["Registers", "Stack"]
+        assert names == ["Registers", "Stack", "Verifier"]
         assert move(client, "next")["reason"] == "step"
         assert variables(client, scope(client, "Registers"))["r0"]["value"] == "7"
         assert not at_lines(client, 1)[0]["verified"]

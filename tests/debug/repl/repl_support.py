@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from io import StringIO
@@ -58,6 +59,10 @@ class Repl(Interpreter):
         for line in lines:
             self.execute(line)
         return self.taken()
+
+    def printed(self, expression: str) -> str:
+        """What `print` says of an expression, without the number of the value."""
+        return re.sub(r"^\$\d+ = ", "", self(f"print {expression}")).removesuffix("\n")
 
     def taken(self) -> str:
         """What was printed since it was asked last."""

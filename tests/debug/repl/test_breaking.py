@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from debug.repl.repl_support import PARSER, Repl, parser, program
+from debug.repl.repl_support import OPTIMISED, PARSER, Repl, parser, program
 
 COUNTER = "r0 = 0\nr6 = 5\nagain: r0 += 2\nr6 -= 1\nif r6 != 0 goto again\nexit"
 
@@ -36,10 +36,10 @@ def test_conditions() -> None:
     repl = parser()
     assert "breakpoint 1 at xdp_parser.bpf.c:164" in repl("b 164 if ip->ttl == 64 && ip->protocol == 17")
     assert "packet 5 of 12" in repl("c")
-    assert repl("p ip->protocol") == "ip->protocol = 17\n"
+    assert repl.printed("ip->protocol") == "17"
     assert repl("condition 1 ip->protocol == 6") == "breakpoint 1 stops only if ip->protocol == 6\n"
     repl("run")
-    assert repl("p ip->protocol") == "ip->protocol = 6\n"
+    assert repl.printed("ip->protocol") == "6"
     assert repl("cond 1") == "breakpoint 1 stops always\n"
     assert "ip has no member" in repl("cond 1 ip->nothing") or "has no member nothing" in repl("cond 1 ip->nothing")
     assert "only if" not in repl("info b"), "a condition that is wrong changes nothing"
@@ -73,7 +73,7 @@ def test_calls_before_and_behind() -> None:
     said = repl("break-call bpf_map_lookup_elem flows after if $r0 == 0")
     assert said == "breakpoint 2 at call bpf_map_lookup_elem on flows (after it)\n"
     repl("run")
-    assert repl("p $r0") == "$r0 = 0\n"
+    assert repl.printed("$r0") == "0"
     assert "only if $r0 == 0" in repl("info b")
 
 
@@ -145,7 +145,7 @@ def test_ignore() -> None:
     repl("b test+2")
     assert repl("ignore 1 3") == "breakpoint 1 stops at hit > 3; it has had 0\n"
     repl("c")
-    assert repl("p $r0") == "$r0 = 6\n"
+    assert repl.printed("$r0") == "6"
     assert "stops at hit % 2" in repl("ignore 1 % 2")
     assert "at every hit" in repl("ignore 1 0")
     assert "error: a hit condition is" in repl("ignore 1 often")
@@ -190,3 +190,33 @@ def test_commands_on_several_programs() -> None:
     assert len(programs) > 1
     assert programs[0].startswith(">")
     assert "error: instruction 1 of which program? say PROGRAM+1" in repl("b *1")
+
+
+def test_a_breakpoint_at_the_beginning_of_the_next_run_stops_behind_the_end_of_one() -> None:
+    repl = program(COUNTER, runs=3)
+    repl("b test+0", "finish", "finish")
+    assert "breakpoint 1, test at test+0 (run 2 of 3" in repl("c")
+
+
+def test_what_is_watched_says_how() -> None:
+    repl = parser(4, 6)
+    assert repl("rwatch protocols[IPV4_TCP]").startswith("read watchpoint 1 on protocols[IPV4_TCP], which is {")
+    assert repl("awatch packet[12]").startswith("access watchpoint 2 on packet[12], which is ")
+    said = repl("c").splitlines()[0]
+    assert said.startswith("watchpoint 2: packet[12] is ") and said.endswith(", read")
+    text = repl("info watchpoints")
+    assert "1  read watchpoint protocols[IPV4_TCP], 0 hits" in text
+    assert "2  access watchpoint packet[12], 1 hit" in text
+    repl("disable 2")
+    assert "watchpoint 1: protocols[IPV4_TCP] is {.packets = 0, .bytes = 0}, read" in repl("c")
+    for command in ("rwatch", "awatch"):
+        assert repl(command).startswith("error: the expression is missing")
+        assert repl(f"{command} flows").startswith("error: flows is a map: watch an element")
+        assert repl(f"{command} 1 + 1").startswith("error: 1 + 1: it is computed and lies nowhere")
+        assert f"example: {command}" in repl(f"help {command}")
+
+
+def test_a_watched_variable_in_a_register_says_which() -> None:
+    repl = parser(4, 6, path=OPTIMISED)
+    repl("b 164", "c")
+    assert repl("rwatch ip").startswith("read watchpoint 2 on ip (in r4), which is (struct iphdr *) 0x")

@@ -65,7 +65,7 @@ def test_frames(stopped: Repl) -> None:
     assert [line.split()[1] for line in lines] == ["parse_ipv4", "parse_frame", "parse"]
     assert lines[0].startswith(">#0  ")
     assert stopped("up").startswith("#1  parse_frame at xdp_parser.bpf.c:272\n")
-    assert stopped("p type") == "type = 2048\n"
+    assert stopped.printed("type") == "2048"
     assert stopped("up").startswith("#2  parse ")
     assert stopped("up") == "error: this is the outermost frame\n"
     assert stopped("frame 1").startswith("#1 ")

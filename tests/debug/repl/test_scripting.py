@@ -110,7 +110,7 @@ def test_macros() -> None:
     repl = parser()
     assert repl("define twice", "step $arg0", "step $arg0", "print $argc", "end") == ""
     assert repl("twice 2").endswith("1 = 1\n")
-    assert repl("twice") == "error: twice needs 1 arguments, and has 0\n"
+    assert repl("twice") == "error: twice uses $arg0, and has 0 arguments\n"
     assert repl("define step", "end").startswith("error: step is a command already")
     assert repl("define 1", "end").startswith("error: ")
     assert "nested more than" in repl("define forever", "forever", "end", "forever")
@@ -168,7 +168,7 @@ def test_commands_can_be_echoed(tmp_path: Path) -> None:
     file = tmp_path / "one"
     file.write_text("set trace-commands on\np 1\ndefine mine\np 2\nend\nset trace-commands off\np 3\n")
     assert repl(f"source {file}").splitlines() == [
-        "(bpf) p 1", "1 = 1", "(bpf) define mine", "> p 2", "> end", "(bpf) set trace-commands off", "3 = 3",
+        "(bpf) p 1", "$1 = 1", "(bpf) define mine", "> p 2", "> end", "(bpf) set trace-commands off", "$2 = 3",
     ]  # fmt: skip
 
 

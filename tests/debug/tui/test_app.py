@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import enumerate as enumerate_threads
 
 import pytest
 from debug.debug_support import TESTS, assembled, session_of
@@ -74,13 +75,14 @@ def test_every_pane_can_be_seen(size: tuple[int, int]) -> None:
         Pane.SOURCE: "parse_ipv4", Pane.CODE: "▶ 222", Pane.VARIABLES: "header_length",
         Pane.REGISTERS: "r10", Pane.STACK: "parse_frame at", Pane.MEMORY: "stack of parse_ipv4", Pane.MAPS: "protocols",
         Pane.PACKET: "02:00:00:00:00:01", Pane.OUTPUT: "breakpoint 1",
+        Pane.PROOF: "",
     }  # fmt: skip
 
     async def steps(app: DebuggerApp, pilot: Pilot[None]) -> None:
         await enter(app, "colon", "break parse_ipv4")
         await press(app, "c")
         for number, pane in enumerate(Pane, 1):
-            await press(app, str(number))
+            await press(app, str(number % 10))
             assert app.pane(pane).has_focus
             text = "\n".join(lines(app, pane))
             assert wanted[pane] in text
@@ -455,3 +457,36 @@ def test_the_screen_needs_textual_and_a_terminal(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("importlib.util.find_spec", find)
     with pytest.raises(InputError, match=r"textual: pip install 'pybpftime\[debug\]'"):
         require_screen()
+
+
+def test_nothing_is_verified_before_somebody_looks() -> None:
+    async def steps(app: DebuggerApp, pilot: Pilot[None]) -> None:
+        await press(app, "n", "s")
+        assert not app.bench.look.proof and "verifier" not in [one.name for one in enumerate_threads()]
+        await press(app, "0")
+        assert app.bench.look.proof and app.pane(Pane.PROOF).display
+
+    play(parser(), steps)
+
+
+def test_what_the_verifier_knows_stands_beside_what_is_true() -> None:
+    session = parser(path=TESTS / "programs" / "xdp_parser.bpf.o")
+
+    async def steps(app: DebuggerApp, pilot: Pilot[None]) -> None:
+        await until(lambda: app.view is not None and len(app.view.proof.lines) > 0)
+        await settled(app)
+        assert any("the context (xdp_md)" in row for row in lines(app, Pane.PROOF))
+        await press(app, "i", "i", "i", "i")
+        assert app.view is not None
+        true = {one.name: one.value for one in app.view.registers}
+        for one in app.view.proof.lines:
+            if one.name in true:
+                value = true[one.name]
+                assert value is not None and int(one.value, 0) == value
+        assert any(one.changed for one in app.view.proof.lines)
+        session.world.machine.registers[1] = 5  # no change by the user: as if the machine were wrong
+        await press(app, "m", "enter")
+        text = "\n".join(lines(app, Pane.PROOF))
+        assert "outside of what the verifier expects" in text and "r1" in text and "is outside of" in text
+
+    play(session, steps, LARGE)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from debug.debug_support import MIXED, TESTS
@@ -28,6 +29,12 @@ class Terminal:
         environment = ("-e", f"PYTHONPATH={TESTS.parent}", "-e", "TERM=screen-256color")
         shell = " ".join(f"'{word}'" for word in command) + "; echo left with $?; read -r line"
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", *environment, f'sh -c "{shell}"')
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
 
     def tmux(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -57,10 +64,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         pytest.skip("needs tmux")
     path = TESTS / "programs" / "xdp_parser.O0.bpf.o"
     one = Terminal(tmp_path / "tmux", sys.executable, str(RUNNER), str(path), "parse", str(MIXED))
-    try:
+    with one:
         yield one
-    finally:
-        subprocess.run(["tmux", "-S", str(tmp_path / "tmux"), "kill-server"], check=False, capture_output=True)
 
 
 def test_a_session_in_tmux(terminal: Terminal) -> None:

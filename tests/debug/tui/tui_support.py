@@ -56,6 +56,7 @@ def play(session: Session, steps: Play, size: tuple[int, int] = SMALL) -> None:
                 await steps(app, pilot)
             finally:
                 app.worker.close()
+                app.bench.leave()
         return app
 
     app = asyncio.run(run())

@@ -18,6 +18,7 @@ from pybpftime.debug.dap.backend.running import Runner, RunningHandlers
 from pybpftime.debug.dap.backend.sources import SourceFiles, SourceHandlers
 from pybpftime.debug.dap.backend.travelling import TravelHandlers
 from pybpftime.debug.dap.backend.variables import VariableHandlers
+from pybpftime.debug.dap.bodies import ProcessEvent
 from pybpftime.debug.dap.client import Client
 from pybpftime.debug.dap.handling import Run, request
 from pybpftime.debug.dap.protocol import AttachArguments, LaunchArguments, RestartArguments
@@ -35,7 +36,10 @@ class SessionBackend:
     completion_triggers = (".", ">", "[", "$")
 
     def __init__(self, prepared: Session | None = None) -> None:
-        """`prepared` is a session that is there already: `attach` joins it, and it stays when the client goes."""
+        """`prepared` is a session that is there already: `attach` joins it, and it stays when the client goes.
+
+        A live process, of whatever session, is left when the client goes.
+        """
         self._prepared = prepared
         self._debuggee = debuggee = Debuggee()
         self._breakpoints = Breakpoints(debuggee)
@@ -75,7 +79,7 @@ class SessionBackend:
     def launch(self, client: Client, arguments: LaunchArguments) -> None:
         """Open an object and what it runs on; nothing runs before `configurationDone`."""
         self._open(client, arguments)
-        self._introduce(client, "launch")
+        self._introduce(client, "attach" if "pid" in arguments else "launch")
 
     @request("attach")
     def attach(self, client: Client, arguments: AttachArguments) -> None:
@@ -90,16 +94,15 @@ class SessionBackend:
 
     @request("restart")
     def restart(self, client: Client, arguments: RestartArguments) -> Run:
-        """Read the object and its inputs again, and begin anew with the same breakpoints."""
-        if self._prepared is not None:
-            stop = self._prepared.restart()
-            return self._running.begin(client, stop)
+        """Read the object and its inputs again, and begin anew with the same breakpoints; of a process, go back."""
+        if self._prepared is not None or self._debuggee.is_live:
+            return self._running.begin(client, self._debuggee.session.restart)
         old = self._debuggee.sources
         self._open(client, arguments.get("arguments", self._arguments))
         self._data.forget()
         self._breakpoints.set_again(client)
         self._tell_sources(client, old, self._debuggee.sources)
-        return self._running.begin(client, self._debuggee.session.start())
+        return self._running.begin(client, self._debuggee.session.start)
 
     def _open(self, client: Client, arguments: LaunchArguments) -> None:
         def output(kind: str, text: str) -> None:
@@ -115,8 +118,11 @@ class SessionBackend:
     def _introduce(self, client: Client, how: Literal["launch", "attach"]) -> None:
         """Tell the client what it debugs."""
         session = self._debuggee.session
-        name = session.object.spec.file or session.world.invocations[0].program
-        client.event("process", {"name": os.path.basename(name), "startMethod": how, "pointerSize": 64})
+        name = session.object.spec.file or next(iter(session.object)).name
+        process: ProcessEvent = {"name": os.path.basename(name), "startMethod": how, "pointerSize": 64}
+        if self._debuggee.is_live:
+            process["systemProcessId"] = session.object.environment.pid
+        client.event("process", process)
         for file in self._debuggee.sources.files:
             client.event("loadedSource", {"reason": "new", "source": self._debuggee.sources.source(file)})
         for path in self._debuggee.sources.changed():

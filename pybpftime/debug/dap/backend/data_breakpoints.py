@@ -1,4 +1,4 @@
-"""Data breakpoints: stop where a value changes."""
+"""Data breakpoints: stop where a value changes, is read, or is accessed in any way."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from pybpftime.debug.dap.backend.rows import Style, find_row
 from pybpftime.debug.dap.bodies import BreakpointsBody, DataBreakpointInfoBody
 from pybpftime.debug.dap.client import Client
 from pybpftime.debug.dap.handling import request
-from pybpftime.debug.dap.protocol import DataBreakpoint, DataBreakpointInfoArguments, SetDataBreakpointsArguments
+from pybpftime.debug.dap.protocol import (
+    AccessType,
+    DataBreakpoint,
+    DataBreakpointInfoArguments,
+    SetDataBreakpointsArguments,
+)
 from pybpftime.debug.expression import MapValue
 from pybpftime.debug.values import Memory, Moving, OptimisedOut, Register, TypedValue, c_type
+from pybpftime.debug.watch import Access
 from pybpftime.errors import InputError
 
 LONGEST = 1 << 12
 """Bytes that one data breakpoint watches at most: they are compared after every instruction."""
+
+
+ACCESSES: dict[AccessType, Access] = {"write": Access.CHANGE, "read": Access.READ, "readWrite": Access.ANY}
+"""A store of the value that is there already is no change, but an access."""
 
 
 class DataBreakpointHandlers:
@@ -50,7 +60,7 @@ class DataBreakpointHandlers:
         return self._info(name, text)
 
     def _info(self, name: str, text: str) -> DataBreakpointInfoBody:
-        return {"dataId": name, "description": text, "accessTypes": ["write"], "canPersist": False}
+        return {"dataId": name, "description": text, "accessTypes": [*ACCESSES], "canPersist": False}
 
     def _find(self, arguments: DataBreakpointInfoArguments) -> tuple[str, TypedValue]:
         session, name = self._debuggee.session, arguments["name"]
@@ -94,18 +104,17 @@ class DataBreakpointHandlers:
 
     @request("setDataBreakpoints")
     def set_data_breakpoints(self, client: Client, arguments: SetDataBreakpointsArguments) -> BreakpointsBody:
-        """Stop behind each instruction that changes a value, with what it was and is; conditions count."""
+        """Stop behind each instruction that changes a value, or accesses it as is asked; conditions count."""
         wanted = [self._at_data(one) for one in arguments["breakpoints"]]
         return {"breakpoints": self._breakpoints.replace("data", wanted)}
 
     def _at_data(self, one: DataBreakpoint) -> tuple[Wanted, Make]:
         def make() -> Made:
-            if one.get("accessType", "write") != "write":
-                raise InputError("reading is not seen, only changes are")
             if one["dataId"] not in self._watchable:
                 raise InputError("what this was about is gone: the session is another one")
             text, value = self._watchable[one["dataId"]]
-            return self._debuggee.session.watch_value(value, text).number, {"verified": True}
+            access = ACCESSES[one.get("accessType", "write")]
+            return self._debuggee.session.watch_value(value, text, access).number, {"verified": True}
 
         condition, hits = one.get("condition", ""), one.get("hitCondition", "")
         identity = (one["dataId"], one.get("accessType", "write"), condition, hits)

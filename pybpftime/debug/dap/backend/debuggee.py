@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pybpftime.debug.belief import Beliefs
 from pybpftime.debug.dap.backend.handles import CodeSpace, Handles
 from pybpftime.debug.dap.backend.sources import SourceFiles
 from pybpftime.debug.dap.client import Client
@@ -24,6 +25,7 @@ class Debuggee:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self._beliefs: Beliefs | None = None
         self._interrupted = threading.Event()
         self.code = CodeSpace(())
         self.sources = SourceFiles((), None)
@@ -45,21 +47,42 @@ class Debuggee:
         return self._session
 
     @property
+    def beliefs(self) -> Beliefs:
+        """The verifier's side of the session; nothing is verified before somebody asks."""
+        if self._beliefs is None:
+            self._beliefs = Beliefs(self.session)
+        return self._beliefs
+
+    @property
     def has_session(self) -> bool:
         """Whether there is one."""
         return self._session is not None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it runs at the probes of a live process."""
+        return self.session.world.source is not None
+
     def take(self, session: Session, sources: SourceFiles) -> None:
         """From now on it is this session."""
+        self._forget_beliefs()
         self._session, self.sources = session, sources
         self.code = CodeSpace(program.spec for program in session.object)
         self.end_was_told = False
         self.leave()
 
     def drop(self) -> None:
-        """No session any more."""
+        """No session any more; a process that was debugged goes on without us."""
+        self._forget_beliefs()
+        if self._session is not None and self._session.world.source is not None:
+            self._session.world.source.close()
         self._session = None
         self.leave()
+
+    def _forget_beliefs(self) -> None:
+        if self._beliefs is not None:
+            self._beliefs.close()
+        self._beliefs = None
 
     def leave(self) -> None:
         """The program moves: what was known of the place where it stood is void."""
@@ -74,8 +97,9 @@ class Debuggee:
 
     @property
     def thread(self) -> int:
-        """The thread of the run that is under way: the number of its cpu, from 1 on."""
-        return self.session.object.environment.cpu + 1
+        """The thread of the run that is under way: that of the live process, or the number of its cpu, from 1 on."""
+        environment = self.session.object.environment
+        return environment.tid if self.is_live else environment.cpu + 1
 
     # -- interruption --------------------------------------------------------------------------------------------------
 

@@ -30,8 +30,14 @@ class FrameHandlers:
 
     @request("threads")
     def threads(self, client: Client, arguments: NoArguments) -> ThreadsBody:
-        """One thread for each cpu that runs are on; all follow one time line, so one of them is under way."""
+        """One thread for each cpu that runs are on; all follow one time line, so one of them is under way.
+
+        Of a live process its own threads, as far as they came to a probe.
+        """
         world = self._debuggee.session.world
+        if self._debuggee.is_live:
+            tids = {int(one.fields["tid"]) for one in world.invocations} | {self._debuggee.thread}
+            return {"threads": [{"id": tid, "name": f"thread {tid}"} for tid in sorted(tids)]}
         cpus = {int(one.fields.get("cpu", 0)) for one in world.invocations} | {self._debuggee.thread - 1}
         return {"threads": [{"id": cpu + 1, "name": f"cpu {cpu}"} for cpu in sorted(cpus)]}
 
@@ -116,9 +122,9 @@ class FrameHandlers:
 
     @request("scopes")
     def scopes(self, client: Client, arguments: FrameArguments) -> ScopesBody:
-        """Arguments, locals, registers, stack, context, packet, maps and globals, as far as there are such."""
+        """Arguments, locals, registers, stack, verifier, context, packet, maps and globals, as far as there are any."""
         frame = self._debuggee.frames.get(arguments["frameId"])
-        return {"scopes": [self._scope(*one) for one in scopes_of(self._debuggee.session, frame)]}
+        return {"scopes": [self._scope(*one) for one in scopes_of(self._debuggee, frame)]}
 
     def _scope(self, name: str, container: Container, hint: str, expensive: bool) -> Scope:
         found: Scope = {

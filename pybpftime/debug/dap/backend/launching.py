@@ -13,6 +13,7 @@ from pybpftime.debug.dap.backend.debuggee import Debuggee
 from pybpftime.debug.dap.backend.sources import SourceFiles
 from pybpftime.debug.dap.protocol import LaunchArguments
 from pybpftime.debug.launch import DEFAULT_LEVEL, Launch, open_session
+from pybpftime.debug.launch_live import LIVE_LEVEL, LiveTarget, open_live
 from pybpftime.debug.recording import open_recording
 from pybpftime.debug.session import Output, Session
 from pybpftime.debug.witness import open_witness
@@ -30,7 +31,9 @@ from pybpftime.verifier.witness_file import read_witness
 _Fields = TypeVar("_Fields")
 LOOK_EVERY = 4096
 """Packets between two looks at whether the client has lost patience."""
-OF_RUNS = ("pcap", "packet", "ctx", "mem", "maps", "variables", "environment", "cpus", "limits", "helpers")
+OF_PROCESSES = ("pid", "command", "at")
+OF_SIMULATED = ("pcap", "packet", "ctx", "mem", "environment", "cpus")
+OF_RUNS = (*OF_SIMULATED, "maps", "variables", "limits", "helpers", *OF_PROCESSES)
 OF_OBJECTS = ("object", "program", "witness", *OF_RUNS)
 WITNESS_LEVEL = "linux"
 """What counts as a fault on a witness, unless something else is asked for: what the verifier predicts."""
@@ -61,7 +64,27 @@ def _session(debuggee: Debuggee, arguments: LaunchArguments, folder: str, output
         raise InputError("nothing to debug: the launch arguments have neither object nor recording")
     if "witness" in arguments:
         return _on_witness(arguments, folder, output)
+    if any(name in arguments for name in OF_PROCESSES):
+        return _on_process(debuggee, arguments, folder, output)
     return open_session(_launch(debuggee, arguments, folder), output)
+
+
+def _on_process(debuggee: Debuggee, arguments: LaunchArguments, folder: str, output: Output) -> Session:
+    """Programs at the probes of a live process."""
+    if both := [name for name in arguments if name in OF_SIMULATED]:
+        raise InputError(f"a live process is what the programs run on: {', '.join(both)} cannot be given beside it")
+    command, pid = arguments.get("command", []), arguments.get("pid")
+    if bool(command) == (pid is not None):
+        raise InputError("a live process is given by its pid, or by the command that starts it")
+    if not all(command[:1]) or any("\0" in word for word in command):
+        raise InputError("command is a program and its arguments, without zero bytes")
+    if pid is not None and not 0 < pid < 1 << 31:
+        raise InputError(f"{pid} is no number of a process")
+    launch = _launch(debuggee, arguments, folder)
+    if "level" not in arguments:
+        launch = replace(launch, level=LIVE_LEVEL)
+    session, _ = open_live(launch, LiveTarget(pid, command, arguments.get("at", [])), output)
+    return session
 
 
 def _on_witness(arguments: LaunchArguments, folder: str, output: Output) -> Session:

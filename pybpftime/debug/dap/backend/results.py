@@ -29,7 +29,8 @@ def summary(world: World) -> Iterator[str]:
         yield f"{world.invocations[0].label or 'The run'} {ending_text(ending)}."
         return
     counts = Counter(str(ending.result.verdict) if ending.result else "fault" for ending in endings.values())
-    yield f"{len(endings)} runs: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) + "."
+    which = f"The last {len(endings)} of {len(world.invocations)} runs" if world.first else f"{len(endings)} runs"
+    yield f"{which}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) + "."
     failed = [(index, ending) for index, ending in sorted(endings.items()) if ending.error is not None]
     for index, ending in failed[:MOST_FAULTS]:
         yield f"{world.invocations[index].label or f'run {index + 1}'} {ending_text(ending)}"

@@ -190,11 +190,22 @@ class RunningHandlers:
         """Begin the first run; stop at its first instruction, or go on to a breakpoint."""
         session = self._debuggee.session
         # Of a session that was joined: where it stands.
-        return self.begin(client, session.stop if session.world.has_begun else session.start())
+        return self.begin(client, (lambda: session.stop) if session.world.has_begun else session.start)
 
-    def begin(self, client: Client, stop: Stop) -> Run:
-        """From the stop at the beginning on."""
-        session = self._debuggee.session
+    def begin(self, client: Client, first: Go) -> Run:
+        """From where `first` goes; in a live process that may wait for a hit, and be called again."""
         if self._debuggee.stop_on_entry:
-            return self._runner.run(client, lambda: stop, body={})
-        return self._runner.run(client, session.plan_resume().go_on, resumes=True, body={})
+            return self._runner.run(client, first, body={})
+        session = self._debuggee.session
+        plan: Plan | None = None
+
+        def go() -> Stop:
+            nonlocal plan
+            if plan is None:
+                stop = first()
+                if not session.world.has_begun:
+                    return stop
+                plan = session.plan_resume()
+            return plan.go_on()
+
+        return self._runner.run(client, go, resumes=True, body={})

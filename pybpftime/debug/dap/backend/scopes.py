@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pybpftime.debug.dap.backend.debuggee import Debuggee
 from pybpftime.debug.dap.backend.maps import map_rows
 from pybpftime.debug.dap.backend.packets import packet_rows
+from pybpftime.debug.dap.backend.proof import proof_rows
 from pybpftime.debug.dap.backend.rows import Container, Indexed, Named, Parts, Row, Style, value_row
 from pybpftime.debug.frames import Frame
 from pybpftime.debug.packet import packet_at
@@ -26,8 +28,9 @@ ScopeOf = tuple[str, Container, str, bool]
 """Name, variables, the protocol's hint of what it is, whether it is expensive."""
 
 
-def scopes_of(session: Session, frame: Frame | None) -> Iterator[ScopeOf]:
+def scopes_of(debuggee: Debuggee, frame: Frame | None) -> Iterator[ScopeOf]:
     """The scopes that a frame has; None stands for a run that is over."""
+    session = debuggee.session
     if frame is not None:
         scope = session.scope(frame)
         if any(one.is_parameter for one in frame.scope.variables):
@@ -43,6 +46,8 @@ def scopes_of(session: Session, frame: Frame | None) -> Iterator[ScopeOf]:
         stack = _stack(session, frame)
         if stack is not None:
             yield "Stack", stack, "", True
+        if frame.is_live:
+            yield "Verifier", Named(frame, lambda style: proof_rows(debuggee)), "", True
     context = _context(session, frame)
     if context is not None:
         yield "Context", context, "", False

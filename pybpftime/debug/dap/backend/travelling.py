@@ -77,7 +77,7 @@ class TravelHandlers:
                 if stop.reason is Reason.PAUSED:
                     return stop
                 if stop.reason is Reason.START:
-                    return session.goto(0)
+                    return session.goto(session.world.timeline.first)
                 if len(session.frames()) - 1 < outer:
                     return session.goto(stop.step + 1)
 
