@@ -69,10 +69,9 @@ def judge(case: Case, profile: Profile, outcome: Outcome) -> Result:
     objections = [list(_objections(expectation, profile, outcome)) for expectation in case.expected]
     if any(not objection for objection in objections):
         return Result(case, Status.PASSED, "", outcome)
-    if outcome.kind is OutcomeKind.REFUSED:
-        for limit in profile.limits:
-            if limit.refusal and limit.refusal in outcome.message and limit.covers(case):
-                return Result(case, Status.SKIPPED, limit.reason, outcome)
+    for limit in profile.limits:
+        if limit.refusal and limit.excuses(case, outcome):
+            return Result(case, Status.SKIPPED, limit.reason, outcome)
     nearest = min(objections, key=len)
     return Result(case, Status.FAILED, "; ".join(nearest), outcome)
 

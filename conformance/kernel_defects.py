@@ -24,7 +24,7 @@ def with_read_results(program: Generated) -> Generated:
     upper half of rax alone, so the verifier adds an instruction that clears it, but only if it has seen all 64 bits of
     r0 being read; some kernels (6.18) forget that where a path ends at a state that they know already.
     """
-    inserted = [slot + 1 for slot, one in enumerate(program.instructions) if one and _is_narrow_cmpxchg(lookup(one))]
+    inserted = [slot + 1 for slot, one in enumerate(program.instructions) if one and is_narrow_cmpxchg(lookup(one))]
 
     def moved(slot: int) -> int:
         return slot + sum(place <= slot for place in inserted)
@@ -37,7 +37,8 @@ def with_read_results(program: Generated) -> Generated:
     return replace(program, instructions=tuple(slots), value_slots=tuple(moved(slot) for slot in program.value_slots))
 
 
-def _is_narrow_cmpxchg(row: Row) -> bool:
+def is_narrow_cmpxchg(row: Row) -> bool:
+    """Whether it is an operation whose zero-extension can get lost."""
     return row.form is Form.ATOMIC and row.size == 4 and row.writes == ("r0",)
 
 

@@ -57,6 +57,11 @@ class Limit:
         """Whether the case is one of these."""
         return any(fnmatchcase(name, self.pattern) for name in (case.name, *(row.name for row in case.rows)))
 
+    def excuses(self, case: Case, outcome: Outcome) -> bool:
+        """Whether it is the reason for an answer that is not right."""
+        refused = outcome.kind is OutcomeKind.REFUSED and self.refusal in outcome.message
+        return (refused or not self.refusal) and self.covers(case)
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

@@ -76,12 +76,14 @@ def _files(
     root: Path, base: str, suffixes: Collection[str], problems: list[InputError]
 ) -> Iterator[tuple[Path, str | None]]:
     """Where each file is, and its path in the folder; None for the one file that `root` is."""
-    if not root.is_dir():
+    if not os.path.isdir(root):
         if root.suffix in suffixes:
             yield root, None
         else:
-            sentence = f"expected a folder, or a file with cases ({' or '.join(suffixes)})"
-            problems.append(InputError(sentence if root.exists() else "there is no such file or folder", file=base))
+            sentence = "there is no such file or folder"
+            if os.path.exists(root):
+                sentence = f"expected a folder, or a file with cases ({' or '.join(suffixes)})"
+            problems.append(InputError(sentence, file=base))
         return
 
     def note(error: OSError) -> None:

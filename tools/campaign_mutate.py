@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 from pybpftime.conformance.mutation.catalogue import mutants
+from pybpftime.conformance.mutation.mutant import Mutant
 from pybpftime.conformance.mutation.report import count
 from pybpftime.conformance.mutation.score import Fate, Judge, baseline
 from pybpftime.conformance.suite import default_suite
@@ -21,6 +22,11 @@ from tools import campaign
 def _judge() -> Judge:
     """One for each process: the cases are run without a bug first."""
     return Judge(baseline(default_suite().cases))
+
+
+def is_equivalent(mutant: Mutant) -> bool:
+    """Whether it is proved that no program tells it from the right semantics."""
+    return _judge().finding(mutant).fate is Fate.EQUIVALENT
 
 
 def work(seed: int, first: int, amount: int) -> campaign.Shard:

@@ -131,7 +131,7 @@ def _answer(case: Case, profile: Profile, outcome: Outcome) -> Answer:
     limits = (
         Explanation(profile.name, (), Why.LIMIT, one.reason.rstrip(".") + ".")
         for one in profile.limits
-        if one.covers(case)
+        if one.excuses(case, outcome)
     )
     known = (one for one in explanations() if one.covers(profile.name, case.name))
     return Answer(outcome, standing, next(chain(limits, known), None))

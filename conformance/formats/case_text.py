@@ -186,11 +186,12 @@ class _Reader:
     def _filled(self, template: Field, row: _Row) -> Field:
         lines = []
         for line in template.lines:
-            length = len(line.text) + sum(len(row.inputs[name]) for name in _INPUT.findall(line.text))
-            self.made += length
+            names = _INPUT.findall(line.text) if "{" in line.text else ()
+            self.made += len(line.text) + sum(len(row.inputs[name]) for name in names)
             if self.made > MAX_TEXT:
                 raise InputError(f"the tables make more than {MAX_TEXT} characters of the file", line=row.line)
-            lines.append(Line(line.number, _INPUT.sub(lambda match: row.inputs[match[1]], line.text)))
+            text = _INPUT.sub(lambda match: row.inputs[match[1]], line.text) if names else line.text
+            lines.append(Line(line.number, text))
         return Field(template.line, lines, template.is_block)
 
     def _case(self, entry: Entry, row: _Row, fields: Mapping[str, Field]) -> Case:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pybpftime.conformance.case import Case
 from pybpftime.conformance.formats.case_text import write_case
 from pybpftime.conformance.formats.data_file import write_data
+from pybpftime.conformance.replacing import replace_file
 from pybpftime.errors import HostError, InputError
 
 Files = Mapping[str, str]
@@ -55,20 +55,9 @@ def write_files(folder: str | os.PathLike[str], files: Files) -> None:
         if os.path.lexists(root / name):
             raise InputError("is there already, nothing was written", file=os.path.join(folder, name))
     for name, text in files.items():
-        write_file(root / name, text)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Make the file, and folders that it needs; it appears when it is whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = root / name
         try:
-            with beside.open("x", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            beside.replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                beside.unlink()
-    except OSError as error:
-        raise HostError("cannot be written", errno=error.errno, file=os.fspath(path)) from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError("cannot be written", errno=error.errno, file=os.fspath(path)) from None
+        replace_file(path, text)

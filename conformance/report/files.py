@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any
 
+from pybpftime.conformance.replacing import replace_file
 from pybpftime.conformance.report.badge import badge
 from pybpftime.conformance.report.data import Report
 from pybpftime.conformance.report.document import document
 from pybpftime.conformance.report.junit import junit
 from pybpftime.conformance.report.page import page
-from pybpftime.errors import HostError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +30,25 @@ class Targets:
         return any((self.json, self.junit, self.html, self.badge))
 
 
-def write(report: Report, targets: Targets) -> None:
-    """Write every file that is wanted.  HostError when one cannot be."""
-    data = document(report) if targets.json or targets.html else {}
-    makers: tuple[tuple[str | None, Callable[[], str]], ...] = (
-        (targets.json, lambda: json_text(data)),
-        (targets.junit, lambda: junit(report)),
-        (targets.html, lambda: page(data)),
-        (targets.badge, lambda: badge(report)),
-    )
-    for name, make in makers:
-        if name is not None:
+def texts(report: Report) -> Mapping[str, Callable[[], str]]:
+    """What makes each report, by its name in `Targets`."""
+    data = cache(lambda: document(report))
+    return {
+        "json": lambda: json_text(data()),
+        "junit": lambda: junit(report),
+        "html": lambda: page(data()),
+        "badge": lambda: badge(report),
+    }
+
+
+def write(report: Report, targets: Targets, *, final: bool) -> None:
+    """Write every file that is wanted; a pipe gets its report only when that is the final one.
+
+    HostError when one cannot be written.
+    """
+    for kind, make in texts(report).items():
+        name = getattr(targets, kind)
+        if name is not None and (final or not os.path.exists(name) or os.path.isfile(name)):
             replace_file(name, make())
 
 
@@ -55,31 +61,3 @@ def json_text(data: Mapping[str, Any]) -> str:
             text = "[\n" + ",\n".join(json.dumps(one, ensure_ascii=True) for one in value) + "\n]"
         parts.append(f"{json.dumps(name)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def replace_file(name: str, text: str) -> None:
-    """Make the file hold `text`, beside it first.  A link is followed; what is no file (a pipe) is written to."""
-    path = Path(os.path.realpath(name))
-    content = text.encode("utf-8", "backslashreplace")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(handle, "wb") as stream:
-                stream.write(content)
-            os.chmod(beside, path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
-            os.replace(beside, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(beside)
-            raise
-    except OSError as error:
-        raise HostError("the report cannot be written", errno=error.errno, file=name) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

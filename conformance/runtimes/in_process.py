@@ -25,7 +25,8 @@ BUDGET = 1_000_000
 """Instructions that a run may take unless its case says how many: what Linux's verifier would follow (one second)."""
 
 ENVIRONMENT = Environment()
-LIMITS = Limits()
+LIMITS = Limits(loops=1000)
+"""may_goto is left before the budget of instructions is spent; Linux gives it 8 million rounds."""
 WIDE = BY_NAME["lddw"].opcode
 EXIT = BY_NAME["exit"].opcode
 BY_INDEX = {Immediate.MAP_BY_INDEX.value: False, Immediate.MAP_VALUE_BY_INDEX.value: True}  # whether inside a value

@@ -51,14 +51,14 @@ def find_program(name: str, folder: Path | None = None) -> str:
     HostError in one sentence when it is not there or cannot be started.
     """
     path = (folder or Path()) / name
-    if os.sep not in name and not path.exists():
+    if os.sep not in name and not os.path.exists(path):
         found = shutil.which(name)
         if found is None:
             raise HostError("there is no such program", file=name)
         path = Path(found)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise HostError("is a folder, not a program", file=name)
-    if not path.exists():
+    if not os.path.exists(path):  # which takes a name that is too long for one that is not there
         raise HostError("there is no such program", file=name)
     if not os.access(path, os.X_OK):
         raise HostError("is not executable", file=name)

@@ -11,6 +11,7 @@ What a name may be:
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -149,8 +150,8 @@ def _open(declared: Declaration, options: Options) -> Runtime:
 
 def _find_library(name: str, folder: Path | None) -> str:
     path = (folder or Path()) / name
-    if not path.is_file():
-        raise HostError("there is no such library" if not path.exists() else "is no file", file=name)
+    if not os.path.isfile(path):
+        raise HostError("there is no such library" if not os.path.exists(path) else "is no file", file=name)
     return str(path.absolute())
 
 

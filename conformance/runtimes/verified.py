@@ -54,6 +54,7 @@ VERIFIED = replace(
     limits=(
         Limit("*", "refused as Linux does: an immediate shift of the width or more, which RFC 9669 masks", "shift by"),
         Limit("*", "refused as Linux does: division by an immediate 0, which RFC 9669 defines", "division by an imm"),
+        Limit("*", "refused as Linux does: instructions that no path leads to", "[unreachable]"),
         Limit("*", "the verifier had no time to decide it", "[timeout]"),
     ),
 )

@@ -11,8 +11,12 @@ COMMANDS: dict[str, str] = {
     "list": "conformance_files",
     "import": "conformance_files",
     "export": "conformance_files",
+    "mutate": "conformance_mutate",
     "atlas": "conformance_atlas",
     "new-plugin": "conformance_plugin",
+    "fuzz": "conformance_fuzz",
+    "merge": "conformance_fuzz",
+    "claims": "conformance_claims",
 }
 """Command -> its module in this package, which has a click command of the same name with underscores."""
 

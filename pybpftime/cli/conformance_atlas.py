@@ -14,7 +14,7 @@ from pybpftime.cli.output import console, print_json
 from pybpftime.conformance.atlas.html import html
 from pybpftime.conformance.atlas.markdown import markdown
 from pybpftime.conformance.atlas.survey import Answer, Atlas, Standing, survey
-from pybpftime.conformance.report.files import replace_file
+from pybpftime.conformance.replacing import replace_file
 from pybpftime.conformance.runtime import Runtime
 from pybpftime.conformance.runtimes.profiles import BUILT_IN, open_runtime
 from pybpftime.errors import BpfError

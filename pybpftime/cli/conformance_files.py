@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pybpftime.cli.conformance_selection import selected, selection_options
 from pybpftime.cli.failure import printable
 from pybpftime.cli.inputs import require_name
 from pybpftime.cli.output import console, print_json, table
@@ -18,39 +19,10 @@ from pybpftime.conformance.case import Case, Verdict
 from pybpftime.conformance.formats.data_file import leading_comments
 from pybpftime.conformance.formats.files import Files, case_files, case_text, data_files, write_files
 from pybpftime.conformance.formats.json_export import write_json
-from pybpftime.conformance.suite import Suite, default_suite, load_suite, read_text
+from pybpftime.conformance.suite import load_suite, read_text
 from pybpftime.errors import BpfError, InputError
-from pybpftime.isa import Group
 
 JSON_NAME = "cases.json"
-
-
-def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """PATTERN..., `--suite` and `--groups`, for `selected`."""
-    command = click.argument("patterns", metavar="[PATTERN]...", nargs=-1)(command)
-    suite = "Cases in .case and .data files (default: our corpus)."
-    command = click.option("--suite", metavar="DIR|FILE", help=suite)(command)
-    groups = "Only cases that need no more than these groups of RFC 9669."
-    return click.option("--groups", metavar="GROUP,...", callback=_read_groups, help=groups)(command)
-
-
-def _read_groups(context: click.Context, parameter: click.Parameter, text: str | None) -> list[Group] | None:
-    if text is None:
-        return None
-    try:
-        return [Group(name.strip()) for name in text.split(",")]
-    except ValueError:
-        raise InputError(f"--groups: {text!r} names a group that there is not; there is {', '.join(Group)}") from None
-
-
-def selected(suite: str | None, patterns: Sequence[str], groups: Sequence[Group] | None) -> Suite:
-    """The cases that are meant.  InputError when a suite has none, or a pattern matches none."""
-    require_name("--suite", suite)
-    loaded = default_suite() if suite is None else load_suite(suite)
-    if not loaded.cases:
-        more = "" if len(loaded.problems) < 2 else f" (and {len(loaded.problems) - 1} more)"
-        raise InputError(f"{loaded.problems[0]}{more}" if loaded.problems else f"{suite}: there are no cases")
-    return loaded.select(patterns, groups)
 
 
 def _complain(errors: Sequence[BpfError]) -> int:
@@ -67,9 +39,7 @@ def _complain(errors: Sequence[BpfError]) -> int:
 @selection_options
 @click.option("--cases", "by_case", is_flag=True, help="A line for each case instead of one for each file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every case.")
-def list_command(
-    patterns: tuple[str, ...], suite: str | None, groups: list[Group] | None, by_case: bool, as_json: bool
-) -> int:
+def list_command(patterns: tuple[str, ...], suite: str | None, groups: str | None, by_case: bool, as_json: bool) -> int:
     """Show what is in a suite: how many cases of which verdict, by file and by conformance group.
 
     PATTERN is a name of a case as in a shell: `arithmetic/*`.  The exit code is 1 when a file cannot be read.
@@ -185,9 +155,7 @@ def _counted(number: int, what: str) -> str:
 @selection_options
 @click.option("--format", "form", type=click.Choice(["data", "json", "case"]), required=True, help="What to write.")
 @click.option("--to", "target", metavar="DIR|-", default="-", help="Where to write (default: standard output).")
-def export_command(
-    patterns: tuple[str, ...], suite: str | None, groups: list[Group] | None, form: str, target: str
-) -> int:
+def export_command(patterns: tuple[str, ...], suite: str | None, groups: str | None, form: str, target: str) -> int:
     """Write cases in another format.
 
     data is bpf_conformance's, a file for each case: one program, memory, and r0.  A case that expects more than that,

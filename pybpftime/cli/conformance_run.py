@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,24 +21,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pybpftime.cli.conformance_output import print_report
+from pybpftime.cli.conformance_selection import read_groups, selected, selection_options
 from pybpftime.cli.failure import Failure, printable
 from pybpftime.cli.inputs import require_name
 from pybpftime.cli.output import console
 from pybpftime.conformance.judge import Result, Status
 from pybpftime.conformance.report.data import Report, RuntimeRun
-from pybpftime.conformance.report.files import Targets, write
+from pybpftime.conformance.report.files import Targets, texts, write
 from pybpftime.conformance.run.coverage import suite_cells
 from pybpftime.conformance.run.runner import Options as RunOptions
 from pybpftime.conformance.run.runner import read_profile, run_cases
 from pybpftime.conformance.runtime import Runtime
 from pybpftime.conformance.runtimes.profiles import Options as OpenOptions
 from pybpftime.conformance.runtimes.profiles import open_runtime
-from pybpftime.conformance.suite import Suite, default_suite, load_suite
 from pybpftime.errors import BpfError, InputError
-from pybpftime.isa import Group
 
 FAILED = 1
 UNUSABLE = 2
+STDOUT = "-"
 PERIOD = 5.0
 """Seconds after which the files of a run that goes on are written again, unless writing takes long."""
 
@@ -61,20 +62,20 @@ class Options:
     badge: str | None
 
     @property
-    def targets(self) -> Targets:
-        """The files to write."""
-        return Targets(json=self.json, junit=self.junit, html=self.html, badge=self.badge)
+    def reports(self) -> dict[str, str]:
+        """What is to be written where, `-` for standard output."""
+        given = {"json": self.json, "junit": self.junit, "html": self.html, "badge": self.badge}
+        return {kind: name for kind, name in given.items() if name is not None}
 
     @property
-    def wanted_groups(self) -> list[Group] | None:
-        """The groups of --groups; InputError for one that there is not."""
-        if self.groups is None:
-            return None
-        names = [name.strip() for name in self.groups.split(",")]
-        unknown = [name for name in names if name not in list(Group)]
-        if unknown:
-            raise InputError(f"--groups: there is no group {unknown[0]!r}; there is {', '.join(Group)}")
-        return [Group(name) for name in names]
+    def targets(self) -> Targets:
+        """The files to write."""
+        return Targets(**{kind: name for kind, name in self.reports.items() if name != STDOUT})
+
+    @property
+    def printed(self) -> str | None:
+        """The report that is written to standard output, if one is."""
+        return next((kind for kind, name in self.reports.items() if name == STDOUT), None)
 
 
 class Unusable(Failure):
@@ -84,11 +85,9 @@ class Unusable(Failure):
 
 
 @click.command("run")
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@selection_options
 @click.option("--runtime", "-r", "runtimes", metavar="NAME|PROFILE.toml|PLUGIN", multiple=True, required=True,
               help="What to judge: a runtime known by name, a profile, a plugin. Several are compared.")  # fmt: skip
-@click.option("--suite", metavar="DIR|FILE", help="Cases in .case and .data files (default: our corpus).")
-@click.option("--groups", metavar="GROUP,...", help="Only cases that need no more than these groups of RFC 9669.")
 @click.option("--jobs", "-j", type=click.IntRange(1), metavar="N",
               help="Processes, each with a runtime of its own (default: one for each CPU).")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(0, 86_400, min_open=True), metavar="S",
@@ -111,7 +110,7 @@ def run_command(**options: Any) -> int:
 
     The exit code is 0 when all applicable cases pass, 1 when some fail, and 2 when something is not usable:
     an option, a runtime, a file of the suite. Ctrl-C and SIGTERM end the run; the files then hold a
-    partial report, as they do every few seconds.
+    partial report, as they do every few seconds. A FILE may be -: standard output, in place of the table.
 
     \b
     Examples:
@@ -129,10 +128,13 @@ def execute(options: Options) -> int:
         report = _prepare(options)
         with Stop() as stop:
             _run(report, options, stop)
-            write(report, options.targets)
+            write(report, options.targets, final=True)
     except BpfError as error:
         raise Unusable(str(error)) from None
-    print_report(console(), report, options.failures)
+    if options.printed is None:
+        print_report(console(), report, options.failures)
+    else:
+        sys.stdout.write(texts(report)[options.printed]())
     if stop.signal is not None:
         return 128 + stop.signal
     if report.problems or not any(run.of(Status.PASSED) or run.of(Status.FAILED) for run in report.runs):
@@ -145,19 +147,18 @@ def execute(options: Options) -> int:
 
 def _prepare(options: Options) -> Report:
     """The report of a run that has not begun."""
-    for option in ("json", "junit", "html", "badge", "suite"):
-        require_name(f"--{option}", getattr(options, option))
+    _check_reports(options.reports)
     if options.timeout is not None and math.isnan(options.timeout):  # which click takes to be in any range
         raise InputError("--timeout takes a number of seconds, not nan")
     if options.badge is not None and len(options.runtimes) > 1:
         raise InputError("--badge is for one runtime")
     if len(set(options.runtimes)) < len(options.runtimes):
         raise InputError("--runtime: the same one twice")
-    suite = default_suite() if options.suite is None else load_suite(options.suite)
-    problems: list[BpfError] = list(suite.problems)
-    chosen = _chosen(suite, options)
+    chosen = selected(options.suite, options.patterns, options.groups)
+    problems: list[BpfError] = list(chosen.problems)
     runs = []
     for given in options.runtimes:
+        require_name("--runtime", given)
         try:
             profile = read_profile(_opener(given, options))
         except BpfError as error:
@@ -166,12 +167,13 @@ def _prepare(options: Options) -> Report:
             problems.append(error)
             continue
         runs.append(RuntimeRun(given, replace(profile, timeout=options.timeout or profile.timeout)))
+    _tell_apart(runs)
     if not runs:
         raise InputError("; ".join(str(problem) for problem in problems))
     return Report(
         suite=options.suite or "",
         patterns=options.patterns,
-        groups=options.wanted_groups,
+        groups=read_groups(options.groups),
         cases=chosen.cases,
         problems=problems,
         runs=runs,
@@ -179,15 +181,23 @@ def _prepare(options: Options) -> Report:
     )
 
 
-def _chosen(suite: Suite, options: Options) -> Suite:
-    if suite.problems and not suite.cases:
-        more = "" if len(suite.problems) == 1 else f" (and {len(suite.problems) - 1} more)"
-        raise InputError(f"{suite.problems[0]}{more}")
-    chosen = suite.select(options.patterns, options.wanted_groups)
-    if not chosen.cases:
-        what = "the suite has no case" if options.groups is None else f"no case needs only {options.groups}"
-        raise InputError(what, file=options.suite)
-    return chosen
+def _check_reports(reports: Mapping[str, str]) -> None:
+    """InputError for a name that is empty, or given to two."""
+    places: dict[str, str] = {}
+    for kind, name in reports.items():
+        require_name(f"--{kind}", name)
+        place = name if name == STDOUT else os.path.realpath(name)
+        if place in places and (name == STDOUT or not os.path.exists(name) or os.path.isfile(name)):
+            raise InputError(f"--{places[place]} and --{kind}: the same file")
+        places[place] = kind
+
+
+def _tell_apart(runs: Sequence[RuntimeRun]) -> None:
+    """Runtimes that have one name are called as the command line calls them."""
+    often = Counter(run.profile.name for run in runs)
+    for run in runs:
+        if often[run.profile.name] > 1:
+            run.profile = replace(run.profile, name=run.given)
 
 
 def _opener(given: str, options: Options) -> partial[Runtime]:
@@ -235,7 +245,7 @@ class _Writer:
 
     def write(self) -> None:
         began = time.monotonic()
-        write(self.report, self.targets)
+        write(self.report, self.targets, final=False)
         ended = time.monotonic()
         self.due = ended + max(PERIOD, 10 * (ended - began))
 

@@ -36,7 +36,9 @@ MAX_TEXT = 2 << 20
 MAX_LINE = 1 << 16
 """The longest text and line that are read, in characters."""
 CACHED_LINES = 4096
-"""How many different lines are remembered while a text is read: programs repeat themselves."""
+"""How many different lines are remembered: programs repeat themselves and each other."""
+CACHED_LINE = 200
+"""The longest line, in characters, that is remembered for longer than its text is read."""
 
 
 def assemble(
@@ -115,10 +117,11 @@ def _assemble(text: str, helpers: Mapping[str, int] | None, syntax: str | None, 
     if len(text) > MAX_TEXT:
         raise InputError(f"the text has {len(text)} characters, at most {MAX_TEXT} are read", file=file)
     assembly = _Assembly(helpers or {})
-    read = lru_cache(CACHED_LINES)(partial(_read_line, syntaxes))
+    read_long = lru_cache(CACHED_LINES)(_read_line)
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            _place(assembly, number, read(line))
+            read = _read_short if len(line) <= CACHED_LINE else read_long
+            _place(assembly, number, read(syntaxes, line))
         except InputError as error:
             raise error.at(file=file, line=number) from None
     for statement in assembly.statements:
@@ -215,6 +218,9 @@ def _read_line(syntaxes: tuple[Syntax, ...], line: str) -> _Line:
     except InputError as error:
         raise error.at(column=column) from None
     return _Line(tuple(labels), code, is_instruction=True, is_exit=row.form is Form.EXIT)
+
+
+_read_short = lru_cache(CACHED_LINES)(_read_line)
 
 
 def _label(match: re.Match[str]) -> tuple[str, int]:

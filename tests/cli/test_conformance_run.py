@@ -158,7 +158,14 @@ def test_patterns_and_groups_choose(suite: Path) -> None:
         (["--runtime", "nothing-of-that-name"], "no runtime 'nothing-of-that-name'"),
         (["--timeout", "nan"], "--timeout takes a number of seconds, not nan"),
         (["--json", ""], "--json: an empty file name"),
-        (["--json", "no/such/folder/x.json"], "no/such/folder/x.json: the report cannot be written"),
+        (["--json", "same", "--html", "./same"], "--json and --html: the same file"),
+        (["--junit", "-", "--badge", "-"], "--junit and --badge: the same file"),
+        (["--runtime", ""], "--runtime: an empty file name"),
+        (["--runtime", "./" + "x" * 5000], "xxx: there is no such program"),
+        (["--runtime", "library:" + "x" * 5000], "xxx: there is no such library"),
+        (["--runtime", "x" * 5000 + ".toml"], "File name too long"),
+        (["--json", "x" * 5000], "File name too long"),
+        (["--json", "no/such/folder/x.json"], "no/such/folder/x.json: cannot be written"),
     ],
 )
 def test_what_is_not_usable_is_one_message(suite: Path, arguments: list[str], message: str) -> None:
@@ -176,7 +183,35 @@ def test_one_badge_is_for_one_runtime(suite: Path, plugin: Path, tmp_path: Path)
 
 def test_a_suite_that_is_not_there(tmp_path: Path) -> None:
     assert "no-suite" in error("-r", "reference", "--suite", tmp_path / "no-suite")
-    assert "the suite has no case" in error("-r", "reference", "--suite", tmp_path)
+    assert "there are no cases" in error("-r", "reference", "--suite", tmp_path)
+
+
+def test_a_suite_with_a_huge_name(tmp_path: Path) -> None:
+    assert "xxx: there is no such file or folder" in error("-r", "reference", "--suite", "x" * 5000)
+    assert "xxx.case: cannot be read: File name too long" in error("-r", "reference", "--suite", "x" * 5000 + ".case")
+
+
+def test_a_report_on_standard_output_is_there_alone(suite: Path) -> None:
+    assert json.loads(run("-r", "reference", "--suite", suite, "--json", "-").stdout)["complete"] is True
+    assert ET.fromstring(run("-r", "reference", "--suite", suite, "--junit", "-").stdout).get("tests") == "5"
+
+
+def test_a_pipe_gets_the_final_report_alone(suite: Path, tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", tmp_path / "got"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", 'cat < "$1" > "$2"', "sh", pipe, got]) as reader:
+        run("-r", "reference", "--suite", suite, "--json", pipe)
+        assert reader.wait(60) == 0
+    assert json.loads(got.read_text())["complete"] is True
+
+
+def test_runtimes_of_one_name_are_told_apart(suite: Path, plugin: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = script(tmp_path / "other/seven", "#!/bin/sh\necho 8\n")
+    result = run("-r", plugin, "-r", other, "--suite", suite, "--failures", 0, code=1)
+    end = " ".join(result.stdout.split())
+    assert f"{plugin} fails 1 of 4" in end
+    assert f"{other} fails 3 of 4" in end
 
 
 def test_a_broken_file_does_not_stop_the_others(suite: Path, tmp_path: Path) -> None:
@@ -304,8 +339,8 @@ def test_reports_are_written_while_the_run_goes_on(
     report = tmp_path / "report.json"
     written = conformance_run.write
 
-    def watched(*arguments: Any) -> None:
-        written(*arguments)
+    def watched(*arguments: Any, final: bool) -> None:
+        written(*arguments, final=final)
         seen.append(judged(report))
 
     monkeypatch.setattr(conformance_run, "write", watched)

@@ -96,4 +96,14 @@ def _lacks(row: Row) -> str:
     return ""
 
 
-LIMITS = tuple(_limits())
+VERIFIER = (
+    Limit("*", "DPDK's verifier refuses every loop", refusal="loops detected"),
+    Limit("*", "DPDK's verifier refuses a division by what it knows to be 0", refusal="division by 0"),
+    Limit(
+        "*",
+        "DPDK's verifier knows each word of the stack in the width of its last store, and refuses wider loads",
+        refusal="undefined value on the stack",
+    ),
+)
+"""What is not let in, by the words that the verifier says then."""
+LIMITS = (*_limits(), *VERIFIER)

@@ -7,11 +7,15 @@
 // access gets the memory as the data of an mbuf.  DPDK executes without a budget: its verifier refuses every loop.
 
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <rte_bpf.h>
 #include <rte_log.h>
@@ -73,17 +77,37 @@ static void print_hex(const char *name, const struct bytes *bytes) {
 }
 
 // Run a loaded program and print what it returns; the memory too, where it had some.
-static void run(const char *id, const struct rte_bpf *bpf, bool jit, void *argument, const struct bytes *memory) {
-    struct rte_bpf_jit native = {0};
-    if (jit && (rte_bpf_get_jit(bpf, &native) || !native.func)) {
-        printf("%s unsupported there is no native code for this program\n", id);
-        return;
-    }
-    uint64_t r0 = jit ? native.func(argument) : rte_bpf_exec(bpf, argument);
+static void run(const char *id, const struct rte_bpf *bpf, uint64_t (*function)(void *), void *argument,
+                const struct bytes *memory) {
+    uint64_t r0 = function ? function(argument) : rte_bpf_exec(bpf, argument);
     printf("%s return r0=0x%llx", id, (unsigned long long)r0);
     if (memory->data)
         print_hex("mem", memory);
     printf("\n");
+}
+
+// The same in a process of its own: wrong native code must not be the end, or the confusion, of what runs later.
+static void run_native(const char *id, const struct rte_bpf *bpf, void *argument, const struct bytes *memory) {
+    struct rte_bpf_jit native = {0};
+    if (rte_bpf_get_jit(bpf, &native) || !native.func) {
+        printf("%s unsupported there is no native code for this program\n", id);
+        return;
+    }
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        run(id, bpf, native.func, argument, memory);
+        fflush(stdout);
+        _exit(0);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        printf("%s failed there is no process for it\n", id);
+    else if (WIFSIGNALED(status))
+        kill(getpid(), WTERMSIG(status));
+    else if (WEXITSTATUS(status))
+        printf("%s failed exit code %d\n", id, WEXITSTATUS(status));
 }
 
 static void load_and_run(const char *id, bool jit, struct bytes *code, struct bytes *memory) {
@@ -108,8 +132,11 @@ static void load_and_run(const char *id, bool jit, struct bytes *code, struct by
     FILE *stream = open_memstream(&text, &length);
     rte_openlog_stream(stream);
     struct rte_bpf *bpf = rte_bpf_load(&parameters);
-    if (bpf)
-        run(id, bpf, jit, has_packet ? (void *)&packet : memory->data, memory);
+    void *argument = has_packet ? (void *)&packet : memory->data;
+    if (bpf && jit)
+        run_native(id, bpf, argument, memory);
+    else if (bpf)
+        run(id, bpf, NULL, argument, memory);
     else
         printf("%s refused %s\n", id, logged(stream, &text));
     rte_bpf_destroy(bpf);

@@ -75,7 +75,7 @@ def dpdk() -> Iterator[Atlas]:
     if shutil.which("pkg-config") is None:
         pytest.skip("needs pkg-config")
     try:
-        runtimes = [DpdkRuntime("interpreter", 10.0), DpdkRuntime("jit", 10.0)]
+        runtimes = [DpdkRuntime("interpreter", 3.0), DpdkRuntime("jit", 3.0)]
     except BpfError as error:
         pytest.skip(f"needs libdpdk-dev: {error}")
     yield survey(runtimes)
