@@ -144,7 +144,9 @@ class _Worker(Generic[T]):
         alone = threading.active_count() == 1
         context = multiprocessing.get_context("fork") if alone else multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, self.opener, self.cases))
+        # A process that is forked late, when this one is gone already, must not take another one for its parent.
+        parent = os.getpid() if alone else None
+        self.process = context.Process(target=serve, args=(theirs, self.opener, self.cases, parent))
         self.process.start()
         theirs.close()
 
@@ -205,14 +207,17 @@ def _ending(process: BaseProcess) -> str:
 # --- in the process ---------------------------------------------------------------------------------------------------
 
 
-def serve(pipe: Connection, opener: Opener[T], cases: Sequence[Case]) -> None:
-    """The life of a process: indices come in, replies go out, until nobody wants more."""
+def serve(pipe: Connection, opener: Opener[T], cases: Sequence[Case], parent: int | None = None) -> None:
+    """The life of a process: indices come in, replies go out, until nobody wants more, or `parent` is gone.
+
+    `parent` is the number of the process that forked this one; None for whatever process did.
+    """
     with contextlib.suppress(OSError):  # already a leader
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    asking = _Asking(opener, os.getppid())
+    asking = _Asking(opener, os.getppid() if parent is None else parent)
     try:
         while asking.is_wanted:
             if not pipe.poll(ORPHAN):

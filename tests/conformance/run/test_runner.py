@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +16,10 @@ from support.fake_runtimes import PROFILE, RIGHT, case, opener, refusing_opener
 from pybpftime.conformance.case import Case
 from pybpftime.conformance.judge import Result, Status
 from pybpftime.conformance.run import pool
+from pybpftime.conformance.run.pool import serve
 from pybpftime.conformance.run.runner import Options, read_profile, run_cases
 from pybpftime.conformance.runtime import OutcomeKind
+from pybpftime.conformance.runtimes.in_process import ReferenceRuntime
 from pybpftime.isa import Group
 from pybpftime.isa.assembler import assemble
 from pybpftime.isa.encoding import encode_program
@@ -196,3 +200,16 @@ def test_reading_the_profile_closes_the_runtime(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert read_profile(opener(log)) == PROFILE
     assert log.read_text().split() == ["closed"]
+
+
+def test_a_process_whose_parent_is_gone_before_it_begins_ends() -> None:
+    """As when the command is killed between a fork and the first step of what was forked."""
+    ours, theirs = multiprocessing.Pipe()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    process = multiprocessing.get_context("fork").Process(target=serve, args=(theirs, ReferenceRuntime, [], gone.pid))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    ours.close()
+    theirs.close()
