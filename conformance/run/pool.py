@@ -219,6 +219,14 @@ def serve(pipe: Connection, opener: Opener[T], cases: Sequence[Case], parent: in
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asking = _Asking(opener, os.getppid() if parent is None else parent)
     try:
+        _answer(pipe, asking, cases)
+    finally:
+        asking.close()
+
+
+def _answer(pipe: Connection, asking: _Asking[T], cases: Sequence[Case]) -> None:
+    """Until nobody wants more; from then on SIGTERM means nothing, so that it does not interrupt what is closed."""
+    try:
         while asking.is_wanted:
             if not pipe.poll(ORPHAN):
                 continue
@@ -228,7 +236,7 @@ def serve(pipe: Connection, opener: Opener[T], cases: Sequence[Case], parent: in
     except (EOFError, OSError):
         pass
     finally:
-        asking.close()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: object) -> None:

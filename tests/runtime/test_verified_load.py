@@ -27,6 +27,7 @@ class Recorder(ReferenceEngine):
     """The reference engine, which remembers the proofs that it is given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.proofs: list[Proof | None] = []
 
     def compile(self, program: Any, machine: Any, helpers: Any, proof: Proof | None = None) -> Any:

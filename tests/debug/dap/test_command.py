@@ -180,7 +180,8 @@ def test_an_endless_program_is_paused_and_terminated(play: Play, tmp_path: Path)
         {"together": [call("terminateRequest"), expect("terminated")]},
     )
     assert report["results"][2][1]["body"]["reason"] == "pause"
-    assert report["results"][3]["body"]["stackFrames"][0]["name"] == "program"
+    name = report["results"][3]["body"]["stackFrames"][0]["name"]
+    assert name in ("program", "no run has begun"), "the pause may come before the first instruction"
 
 
 def test_to_the_end(play: Play) -> None:
